@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Views of a block of rows. A view never owns, and nothing but a `Kernels` implementation may look
+// behind it: the numbers may be float or double, on this machine or on a device.
+#ifndef MILLRACE_CORE_BASE_MATRIX_H_
+#define MILLRACE_CORE_BASE_MATRIX_H_
+
+#include <cstddef>
+
+namespace millrace {
+
+// Rows of every block are padded to a multiple of this, so that kernels never need a tail loop. What
+// stands in the padding is finite and without meaning.
+inline constexpr int kRowAlign = 16;
+
+constexpr int RoundUp(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// Element (r, c) stands at buffer[offset + c * stride + r], counted in elements: samples are
+// contiguous per feature. `stride` is at least RoundUp(rows, kRowAlign) and a multiple of kRowAlign.
+struct Matrix {
+  void* buffer = nullptr;
+  std::ptrdiff_t offset = 0;
+  int rows = 0;
+  int cols = 0;
+  int stride = 0;
+
+  bool empty() const { return buffer == nullptr; }
+  Matrix Columns(int begin, int count) const {
+    return {buffer, offset + static_cast<std::ptrdiff_t>(begin) * stride, rows, count, stride};
+  }
+};
+
+struct ConstMatrix {
+  const void* buffer = nullptr;
+  std::ptrdiff_t offset = 0;
+  int rows = 0;
+  int cols = 0;
+  int stride = 0;
+
+  ConstMatrix() = default;
+  ConstMatrix(const void* b, std::ptrdiff_t o, int r, int c, int s)
+      : buffer(b), offset(o), rows(r), cols(c), stride(s) {}
+  ConstMatrix(const Matrix& m)  // NOLINT(google-explicit-constructor): a view of a view
+      : buffer(m.buffer), offset(m.offset), rows(m.rows), cols(m.cols), stride(m.stride) {}
+
+  bool empty() const { return buffer == nullptr; }
+  ConstMatrix Columns(int begin, int count) const {
+    return {buffer, offset + static_cast<std::ptrdiff_t>(begin) * stride, rows, count, stride};
+  }
+};
+
+// One double a row: log-densities and log-determinants. Padded like a matrix column.
+struct Vector {
+  double* data = nullptr;
+  int size = 0;
+};
+
+struct ConstVector {
+  const double* data = nullptr;
+  int size = 0;
+
+  ConstVector() = default;
+  ConstVector(const double* d, int s) : data(d), size(s) {}
+  ConstVector(const Vector& v) : data(v.data), size(v.size) {}  // NOLINT(google-explicit-constructor)
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CORE_BASE_MATRIX_H_

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/cpu/cpu_backend.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/check.h"
+#include "core/base/status_macros.h"
+#include "core/cpu/cpu_kernels.h"
+#include "core/cpu/cpu_train_session.h"
+#include "core/cpu/lanes.h"
+
+namespace millrace {
+namespace {
+
+// Rows of a block: enough for whole register tiles, few enough that every layer's activations stay in
+// cache.
+constexpr int kBlockRows = 128;
+
+class CpuWeights final : public DeviceWeights {
+ public:
+  CpuWeights(std::shared_ptr<const Flow> flow, std::span<const float> parameters)
+      : flow_(std::move(flow)), values_(parameters.size()) {
+    std::copy(parameters.begin(), parameters.end(), values_.data());
+  }
+  const Flow& flow() const override { return *flow_; }
+  Weights weights() const { return {values_.data()}; }
+
+ private:
+  std::shared_ptr<const Flow> flow_;
+  ParameterValues values_;
+};
+
+Weights Of(const DeviceWeights& weights) { return static_cast<const CpuWeights&>(weights).weights(); }
+
+class CpuBackend final : public Backend {
+ public:
+  explicit CpuBackend(int threads) : lanes_(threads) {}
+
+  absl::StatusOr<std::shared_ptr<const DeviceWeights>> Upload(
+      std::shared_ptr<const Flow> flow, std::span<const float> parameters) override {
+    MILLRACE_CHECK(parameters.size() == flow->layout().size());
+    return std::make_shared<CpuWeights>(std::move(flow), parameters);
+  }
+
+  absl::Status LogProb(const DeviceWeights& weights, RowsView<const float> x,
+                       RowsView<const float> context, std::span<double> log_prob,
+                       std::stop_token stop) override {
+    return ForEachBlock(weights.flow(), Of(weights), x, context, stop,
+                        [&](Pass& pass, std::int64_t first, Matrix block) {
+                          const Vector log_p = pass.arena.NewVector(block.rows);
+                          weights.flow().LogProb(pass, block, log_p);
+                          std::copy_n(log_p.data, block.rows, log_prob.data() + first);
+                        });
+  }
+
+  absl::Status ChainTerms(const DeviceWeights& weights, RowsView<const float> x,
+                          RowsView<const float> context, RowsView<double> terms,
+                          std::stop_token stop) override {
+    const Flow& flow = weights.flow();
+    if (!flow.IsTriangular())
+      return absl::FailedPreconditionError(
+          "the flow mixes columns: log p has no terms log p(x_i | x_<i) in column order");
+    return ForEachBlock(flow, Of(weights), x, context, stop,
+                        [&](Pass& pass, std::int64_t first, Matrix block) {
+                          std::vector<Vector> columns;
+                          for (int c = 0; c < flow.dim(); ++c) {
+                            columns.push_back(pass.arena.NewVector(block.rows));
+                            std::fill_n(columns[c].data, RoundUp(block.rows, kRowAlign), 0.0);
+                          }
+                          pass.column_log_det = columns;
+                          flow.Forward(pass, block, pass.arena.NewVector(block.rows));
+                          for (int c = 0; c < flow.dim(); ++c) {
+                            kernels_.NormalLogDensity(block.Columns(c, 1), columns[c]);
+                            for (int r = 0; r < block.rows; ++r) terms(first + r, c) = columns[c].data[r];
+                          }
+                        });
+  }
+
+  absl::Status Forward(const DeviceWeights& weights, RowsView<const float> x,
+                       RowsView<const float> context, RowsView<float> out, std::span<double> log_det,
+                       std::stop_token stop) override {
+    return Map(weights, x, context, out, log_det, stop,
+               [&](Pass& pass, Matrix block, Vector d) { weights.flow().Forward(pass, block, d); });
+  }
+
+  absl::Status Inverse(const DeviceWeights& weights, RowsView<const float> z,
+                       RowsView<const float> context, RowsView<float> out, std::span<double> log_det,
+                       std::stop_token stop) override {
+    return Map(weights, z, context, out, log_det, stop,
+               [&](Pass& pass, Matrix block, Vector d) { weights.flow().Inverse(pass, block, d); });
+  }
+
+  absl::Status Sample(const DeviceWeights& weights, std::uint64_t seed, std::uint64_t first_row,
+                      double temperature, RowsView<const float> context, RowsView<float> out,
+                      std::span<double> log_prob, std::stop_token stop) override {
+    return ForEachBlock(
+        weights.flow(), Of(weights), {nullptr, out.rows, out.cols}, context, stop,
+        [&](Pass& pass, std::int64_t first, Matrix z) {
+          pass.kernels.SampleNormal(seed, first_row + static_cast<std::uint64_t>(first), temperature, z);
+          const Vector log_det = pass.arena.NewVector(z.rows);
+          const Vector base = pass.arena.NewVector(z.rows);
+          std::fill_n(base.data, RoundUp(z.rows, kRowAlign), 0.0);
+          if (!log_prob.empty()) pass.kernels.NormalLogDensity(z, base);
+          weights.flow().Inverse(pass, z, log_det);
+          pass.kernels.Store(z, out.data + first * out.cols);
+          for (int r = 0; r < z.rows && !log_prob.empty(); ++r)
+            log_prob[first + r] = base.data[r] - log_det.data[r];
+        });
+  }
+
+  absl::StatusOr<std::unique_ptr<TrainSession>> StartTraining(std::shared_ptr<const Flow> flow,
+                                                              const TrainState& state) override {
+    return std::make_unique<CpuTrainSession>(std::move(flow), state, lanes_);
+  }
+
+  absl::StatusOr<Moments> ComputeMoments(const Flow& flow, std::span<const float> parameters,
+                                         int transforms, RowsView<const float> x,
+                                         std::stop_token stop) override {
+    Rows<float> out(x.rows, x.cols);
+    MILLRACE_RETURN_IF_ERROR(ForEachBlock(
+        flow, Weights{parameters.data()}, x, {}, stop,
+        [&](Pass& pass, std::int64_t first, Matrix block) {
+          const Vector log_det = pass.arena.NewVector(block.rows);
+          for (int t = 0; t < transforms; ++t) flow.transforms()[t]->Forward(pass, block, log_det);
+          pass.kernels.Store(block, out.data() + first * x.cols);
+        }));
+    return MomentsOf(out.view());
+  }
+
+ private:
+  // Cuts rows into blocks and calls task(pass, first row, block) on each; `rows.data` may be null: the
+  // block is then left for the task to fill.
+  template <typename Task>
+  absl::Status ForEachBlock(const Flow& flow, Weights weights, RowsView<const float> rows,
+                            RowsView<const float> context, const std::stop_token& stop,
+                            const Task& task) {
+    if (context.rows != 0 && context.cols != flow.spec().context_dim)
+      return absl::InvalidArgumentError(absl::StrCat("context: ", context.cols, " columns; expected ",
+                                                     flow.spec().context_dim));
+    // The cut is free: a row's result does not depend on its block.
+    const std::int64_t share = (rows.rows + lanes_.threads() - 1) / lanes_.threads();
+    const int block_rows =
+        static_cast<int>(std::clamp<std::int64_t>((share + 15) / 16 * 16, kRowAlign, kBlockRows));
+    const std::int64_t blocks = (rows.rows + block_rows - 1) / block_rows;
+    return lanes_.Run(blocks, stop, [&](std::int64_t b, Scratch& scratch) {
+      const std::int64_t first = b * block_rows;
+      const int count = static_cast<int>(std::min<std::int64_t>(block_rows, rows.rows - first));
+      Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = weights};
+      const Matrix block = scratch.arena.NewMatrix(count, flow.dim());
+      if (rows.data != nullptr) kernels_.Load(rows.data + first * rows.cols, block);
+      if (context.rows != 0) {
+        const Matrix c = scratch.arena.NewMatrix(count, context.cols);
+        kernels_.Load(context.data + first * context.cols, c);
+        pass.context = c;
+      }
+      task(pass, first, block);
+    });
+  }
+
+  template <typename Transform>
+  absl::Status Map(const DeviceWeights& weights, RowsView<const float> rows,
+                   RowsView<const float> context, RowsView<float> out, std::span<double> log_det,
+                   const std::stop_token& stop, const Transform& transform) {
+    return ForEachBlock(weights.flow(), Of(weights), rows, context, stop,
+                        [&](Pass& pass, std::int64_t first, Matrix block) {
+                          const Vector d = pass.arena.NewVector(block.rows);
+                          transform(pass, block, d);
+                          kernels_.Store(block, out.data + first * out.cols);
+                          if (!log_det.empty())
+                            std::copy_n(d.data, block.rows, log_det.data() + first);
+                        });
+  }
+
+  CpuKernels kernels_;
+  Lanes lanes_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> CreateCpuBackend(const CpuBackendOptions& options) {
+  return std::make_unique<CpuBackend>(options.threads > 0 ? options.threads : AvailableProcessors());
+}
+
+}  // namespace millrace

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flows on this machine's processor: the whole flow runs on one cache-sized block of rows before the next
+// is touched; blocks are spread over threads with oneTBB.
+#ifndef MILLRACE_CORE_CPU_CPU_BACKEND_H_
+#define MILLRACE_CORE_CPU_CPU_BACKEND_H_
+
+#include <memory>
+
+#include "core/flow/backend.h"
+
+namespace millrace {
+
+struct CpuBackendOptions {
+  // Threads that compute; 0: the processors this process may use, by its affinity mask and its control
+  // group's quota.
+  int threads = 0;
+};
+
+// Thread-safe; see Backend.
+std::unique_ptr<Backend> CreateCpuBackend(const CpuBackendOptions& options = {});
+
+// What `threads = 0` stands for, at least 1.
+int AvailableProcessors();
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CORE_CPU_CPU_BACKEND_H_

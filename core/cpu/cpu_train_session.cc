@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/cpu/cpu_train_session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/cpu/pack.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kMaxLanes = 8;
+constexpr int kMaxBlockRows = 64;
+// Parameters are reduced and updated in chunks of this many.
+constexpr std::size_t kChunk = 8192;
+
+std::int64_t Chunks(std::size_t size) { return static_cast<std::int64_t>((size + kChunk - 1) / kChunk); }
+
+}  // namespace
+
+CpuTrainSession::CpuTrainSession(std::shared_ptr<const Flow> flow, const TrainState& state, Lanes& lanes)
+    : flow_(std::move(flow)), lanes_(lanes), gradient_(flow_->layout().size()) {
+  decays_.assign(flow_->layout().size() / kRowAlign, 0);
+  for (const ParameterLayout::Entry& entry : flow_->layout().entries())
+    if (entry.decays)
+      std::fill_n(decays_.begin() + static_cast<std::ptrdiff_t>(entry.slice.offset / kRowAlign),
+                  entry.slice.extent() / kRowAlign, 1);
+  Restore(state);
+}
+
+void CpuTrainSession::Restore(const TrainState& state) {
+  const std::size_t size = flow_->layout().size();
+  MILLRACE_CHECK(state.parameters.size() == size);
+  state_ = state;
+  if (state_.first_moment.size() != size) state_.first_moment = ParameterValues(size);
+  if (state_.second_moment.size() != size) state_.second_moment = ParameterValues(size);
+}
+
+double CpuTrainSession::BlockLoss(RowsView<const float> x, RowsView<const float> context,
+                                  std::int64_t first, int count, Scratch& scratch,
+                                  Gradients gradients) const {
+  scratch.arena.Reset();
+  scratch.tape.Clear();
+  Pass pass{.kernels = kernels_,
+            .arena = scratch.arena,
+            .weights = {state_.parameters.data()},
+            .gradients = gradients,
+            .tape = &scratch.tape};
+  const Matrix block = scratch.arena.NewMatrix(count, flow_->dim());
+  kernels_.Load(x.data + first * x.cols, block);
+  if (context.rows != 0) {
+    const Matrix c = scratch.arena.NewMatrix(count, context.cols);
+    kernels_.Load(context.data + first * context.cols, c);
+    pass.context = c;
+  }
+  const Vector log_p = scratch.arena.NewVector(count);
+  flow_->LogProb(pass, block, log_p);
+  double sum = 0.0;
+  for (int r = 0; r < count; ++r) sum += log_p.data[r];
+  const Vector log_p_bar = scratch.arena.NewVector(count);
+  std::fill_n(log_p_bar.data, RoundUp(count, kRowAlign), 0.0);
+  std::fill_n(log_p_bar.data, count, -1.0 / static_cast<double>(x.rows));
+  flow_->LogProbBackward(pass, block, log_p_bar);
+  return -sum;
+}
+
+TrainSession::LossAndGradient CpuTrainSession::ComputeGradient(RowsView<const float> x,
+                                                               RowsView<const float> context) {
+  // Small batches are cut finer, so that several lanes have work.
+  const int block_rows = static_cast<int>(
+      std::clamp<std::int64_t>((x.rows + 63) / 64 * 16, kRowAlign, kMaxBlockRows));
+  const std::int64_t blocks = (x.rows + block_rows - 1) / block_rows;
+  const int lanes = static_cast<int>(std::min<std::int64_t>(blocks, kMaxLanes));
+  while (static_cast<int>(lane_gradients_.size()) < lanes)
+    lane_gradients_.emplace_back(flow_->layout().size());
+
+  std::vector<double> losses(lanes, 0.0);
+  (void)lanes_.Run(lanes, {}, [&](std::int64_t lane, Scratch& scratch) {
+    ParameterValues& own = lane_gradients_[lane];
+    std::fill_n(own.data(), own.size(), 0.0f);
+    for (std::int64_t b = lane; b < blocks; b += lanes) {
+      const std::int64_t first = b * block_rows;
+      const int count = static_cast<int>(std::min<std::int64_t>(block_rows, x.rows - first));
+      losses[lane] += BlockLoss(x, context, first, count, scratch, {own.data()});
+    }
+  });
+  double loss = 0.0;
+  for (double lane_loss : losses) loss += lane_loss;
+  return {loss / static_cast<double>(x.rows), std::sqrt(ReduceGradients(lanes))};
+}
+
+// gradient_ = the sum over lanes in lane order; returns its squared norm, summed in a fixed order.
+double CpuTrainSession::ReduceGradients(int lanes) {
+  const std::size_t size = gradient_.size();
+  std::vector<double> squares(static_cast<std::size_t>(Chunks(size)), 0.0);
+  (void)lanes_.Run(Chunks(size), {}, [&](std::int64_t chunk, Scratch&) {
+    const std::size_t begin = static_cast<std::size_t>(chunk) * kChunk;
+    const std::size_t end = std::min(size, begin + kChunk);
+    Pack square(0.0f);
+    for (std::size_t i = begin; i < end; i += Pack::kWidth) {
+      Pack sum = Pack::Load(lane_gradients_[0].data() + i);
+      for (int l = 1; l < lanes; ++l) sum = sum + Pack::Load(lane_gradients_[l].data() + i);
+      sum.Store(gradient_.data() + i);
+      square = square + sum * sum;
+    }
+    for (int i = 0; i < Pack::kWidth; ++i) squares[chunk] += square.v[i];
+  });
+  double total = 0.0;
+  for (double square : squares) total += square;
+  return total;
+}
+
+void CpuTrainSession::Step(const AdamStep& step) {
+  ++state_.steps;
+  const std::size_t size = gradient_.size();
+  if (step.ema_decay > 0.0 && state_.ema.size() != size) state_.ema = state_.parameters;
+  const double count = static_cast<double>(state_.steps);
+  const double correction1 = 1.0 - std::pow(step.beta1, count);
+  const double correction2 = 1.0 - std::pow(step.beta2, count);
+  const Pack beta1(static_cast<float>(step.beta1)), beta2(static_cast<float>(step.beta2));
+  const Pack rest1(static_cast<float>(1.0 - step.beta1)), rest2(static_cast<float>(1.0 - step.beta2));
+  const Pack rate(static_cast<float>(step.learning_rate / correction1));
+  const Pack root_correction(static_cast<float>(1.0 / std::sqrt(correction2)));
+  const Pack epsilon(static_cast<float>(step.epsilon));
+  const Pack scale(static_cast<float>(step.gradient_scale));
+  const Pack keep(static_cast<float>(1.0 - step.learning_rate * step.weight_decay));
+  // The average forgets its start sooner while there are few steps.
+  const double ema_decay = std::min(step.ema_decay, (1.0 + count) / (10.0 + count));
+  const Pack ema_rest(static_cast<float>(1.0 - ema_decay));
+  (void)lanes_.Run(Chunks(size), {}, [&](std::int64_t chunk, Scratch&) {
+    const std::size_t begin = static_cast<std::size_t>(chunk) * kChunk;
+    const std::size_t end = std::min(size, begin + kChunk);
+    for (std::size_t i = begin; i < end; i += Pack::kWidth) {
+      const Pack g = Pack::Load(gradient_.data() + i) * scale;
+      const Pack m = beta1 * Pack::Load(state_.first_moment.data() + i) + rest1 * g;
+      const Pack v = beta2 * Pack::Load(state_.second_moment.data() + i) + rest2 * (g * g);
+      Pack p = Pack::Load(state_.parameters.data() + i);
+      if (decays_[i / kRowAlign] != 0) p = p * keep;
+      p = p - rate * m / (Sqrt(v) * root_correction + epsilon);
+      m.Store(state_.first_moment.data() + i);
+      v.Store(state_.second_moment.data() + i);
+      p.Store(state_.parameters.data() + i);
+      if (step.ema_decay > 0.0) {
+        const Pack average = Pack::Load(state_.ema.data() + i);
+        (average + ema_rest * (p - average)).Store(state_.ema.data() + i);
+      }
+    }
+  });
+}
+
+absl::Status CpuTrainSession::LogProb(RowsView<const float> x, RowsView<const float> context,
+                                      bool use_ema, std::span<double> log_prob, std::stop_token stop) {
+  const ParameterValues& values = use_ema && state_.ema.size() > 0 ? state_.ema : state_.parameters;
+  const std::int64_t blocks = (x.rows + kMaxBlockRows - 1) / kMaxBlockRows;
+  return lanes_.Run(blocks, stop, [&](std::int64_t b, Scratch& scratch) {
+    const std::int64_t first = b * kMaxBlockRows;
+    const int count = static_cast<int>(std::min<std::int64_t>(kMaxBlockRows, x.rows - first));
+    Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = {values.data()}};
+    const Matrix block = scratch.arena.NewMatrix(count, flow_->dim());
+    kernels_.Load(x.data + first * x.cols, block);
+    if (context.rows != 0) {
+      const Matrix c = scratch.arena.NewMatrix(count, context.cols);
+      kernels_.Load(context.data + first * context.cols, c);
+      pass.context = c;
+    }
+    const Vector log_p = scratch.arena.NewVector(count);
+    flow_->LogProb(pass, block, log_p);
+    std::copy_n(log_p.data, count, log_prob.data() + first);
+  });
+}
+
+Moments MomentsOf(RowsView<const float> rows) {
+  const int dim = rows.cols;
+  const auto n = static_cast<double>(std::max<std::int64_t>(1, rows.rows));
+  Moments moments{std::vector<double>(dim), std::vector<double>(static_cast<std::size_t>(dim) * dim)};
+  for (std::int64_t r = 0; r < rows.rows; ++r)
+    for (int c = 0; c < dim; ++c) moments.mean[c] += rows(r, c) / n;
+  std::vector<double> centred(dim);
+  for (std::int64_t r = 0; r < rows.rows; ++r) {
+    for (int c = 0; c < dim; ++c) centred[c] = rows(r, c) - moments.mean[c];
+    for (int i = 0; i < dim; ++i) {
+      double* row = moments.covariance.data() + static_cast<std::size_t>(i) * dim;
+      for (int j = 0; j <= i; ++j) row[j] += centred[i] * centred[j] / n;
+    }
+  }
+  for (int i = 0; i < dim; ++i)
+    for (int j = 0; j < i; ++j)
+      moments.covariance[static_cast<std::size_t>(j) * dim + i] =
+          moments.covariance[static_cast<std::size_t>(i) * dim + j];
+  return moments;
+}
+
+}  // namespace millrace

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef MILLRACE_CORE_CPU_CPU_TRAIN_SESSION_H_
+#define MILLRACE_CORE_CPU_CPU_TRAIN_SESSION_H_
+
+#include <memory>
+#include <vector>
+
+#include "core/cpu/cpu_kernels.h"
+#include "core/cpu/lanes.h"
+#include "core/flow/backend.h"
+
+namespace millrace {
+
+// Blocks of a batch belong to lanes, a fixed number that depends on the batch alone; each lane adds its
+// blocks' gradients in order into an array of its own, and the arrays are added in lane order. So the
+// number of threads changes nothing. Memory: one array of parameters a lane, one block's activations a
+// thread, whatever the batch size.
+class CpuTrainSession final : public TrainSession {
+ public:
+  // `lanes` outlives the session.
+  CpuTrainSession(std::shared_ptr<const Flow> flow, const TrainState& state, Lanes& lanes);
+
+  LossAndGradient ComputeGradient(RowsView<const float> x, RowsView<const float> context) override;
+  void Step(const AdamStep& step) override;
+  absl::Status LogProb(RowsView<const float> x, RowsView<const float> context, bool use_ema,
+                       std::span<double> log_prob, std::stop_token stop) override;
+  TrainState Save() const override { return state_; }
+  void Restore(const TrainState& state) override;
+  std::span<const float> gradient() const override { return gradient_.span(); }
+
+ private:
+  double BlockLoss(RowsView<const float> x, RowsView<const float> context, std::int64_t first, int count,
+                   Scratch& scratch, Gradients gradients) const;
+  double ReduceGradients(int lanes);
+
+  std::shared_ptr<const Flow> flow_;
+  Lanes& lanes_;
+  CpuKernels kernels_;
+  TrainState state_;
+  ParameterValues gradient_;
+  std::vector<ParameterValues> lane_gradients_;
+  std::vector<char> decays_;  // per cache line of parameters
+};
+
+// Mean and covariance in double, summed in row order.
+Moments MomentsOf(RowsView<const float> rows);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CORE_CPU_CPU_TRAIN_SESSION_H_

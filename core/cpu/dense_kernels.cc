@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dense and masked dense layers. Hidden units are sorted by degree, so a masked layer is a staircase:
+// each tile of outputs multiplies only the inputs its last row may use.
+#include <algorithm>
+
+#include "core/base/check.h"
+#include "core/cpu/block.h"
+#include "core/cpu/cpu_kernels.h"
+#include "core/cpu/gemm.h"
+#include "core/cpu/transpose.h"
+#include "core/math/activation.h"
+
+namespace millrace {
+namespace {
+
+using cpu::Column;
+using cpu::Data;
+using cpu::PaddedRows;
+using gemm::Range;
+
+// Calls `run` with the activation's type.
+template <typename Run>
+void Dispatch(Activation activation, const Run& run) {
+  switch (activation) {
+    case Activation::kIdentity: return run(Identity{});
+    case Activation::kRelu: return run(Relu{});
+    case Activation::kTanh: return run(HyperbolicTangent{});
+    case Activation::kElu: return run(Elu{});
+  }
+}
+
+int InputEnd(const DenseLayer& layer, int output) {
+  return layer.extent.empty() ? layer.weight.cols : layer.extent[output];
+}
+
+}  // namespace
+
+void CpuKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
+                       DenseStart start, Activation activation, Matrix out) const {
+  const gemm::Operands operands{Data(weights, layer.weight), layer.weight.ld, 1, Data(in), in.stride,
+                                Data(out),                   out.stride};
+  const int rows = PaddedRows(in);
+  const auto inputs = [&](int output, int count) {
+    return Range{range.input_begin, std::min(range.input_end, InputEnd(layer, output + count - 1))};
+  };
+  const auto all_rows = [rows](int, int) { return Range{0, rows}; };
+  const bool biased = start == DenseStart::kBias && layer.bias.rows > 0;
+  const float* bias = biased ? Data(weights, layer.bias) : nullptr;
+  Dispatch(activation, [&]<typename Function>(Function) {
+    if (start == DenseStart::kAccumulate)
+      gemm::Multiply(operands, range.output_begin, range.output_end, inputs, all_rows,
+                     gemm::Accumulate<Function>{});
+    else
+      gemm::Multiply(operands, range.output_begin, range.output_end, inputs, all_rows,
+                     gemm::Write<Function>{bias});
+  });
+}
+
+void CpuKernels::DenseInputAdjoint(const DenseLayer& layer, DenseRange range, Weights weights,
+                                   ConstMatrix out_bar, bool accumulate, Matrix in_bar) const {
+  const gemm::Operands operands{Data(weights, layer.weight), 1, layer.weight.ld, Data(out_bar),
+                                out_bar.stride,              Data(in_bar), in_bar.stride};
+  const int rows = PaddedRows(in_bar);
+  // Outputs that use an input of the tile: those whose extent is beyond the tile's first input.
+  const auto outputs = [&](int input, int) {
+    int first = 0;
+    if (!layer.extent.empty())
+      first = static_cast<int>(std::upper_bound(layer.extent.begin(), layer.extent.end(), input) -
+                               layer.extent.begin());
+    return Range{std::max(range.output_begin, first), range.output_end};
+  };
+  const auto all_rows = [rows](int, int) { return Range{0, rows}; };
+  if (accumulate)
+    gemm::Multiply(operands, range.input_begin, range.input_end, outputs, all_rows,
+                   gemm::Accumulate<Identity>{});
+  else
+    gemm::Multiply(operands, range.input_begin, range.input_end, outputs, all_rows,
+                   gemm::Write<Identity>{});
+}
+
+void CpuKernels::DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, ConstMatrix out_bar,
+                                    float sign, Arena& arena, Gradients gradients) const {
+  const Arena::Scope scope(arena);
+  const Slice& w = layer.weight;
+  // `in` once more with the inputs contiguous, so that they lie along the lanes; zero up to the pitch.
+  const Matrix by_row = arena.NewMatrix(w.cols, in.rows);
+  const int pitch = by_row.stride;
+  for (int r = 0; r < in.rows; ++r)
+    std::fill_n(Column(by_row, r) + w.cols, RoundUp(w.cols, kRowAlign) - w.cols, 0.0f);
+  cpu::Transpose(Data(in), in.stride, w.cols, in.rows, Data(by_row), pitch);
+
+  float* const w_bar = Data(gradients, w);
+  const gemm::Operands operands{Data(out_bar), out_bar.stride, 1, Data(by_row), pitch, w_bar, w.ld};
+  const auto all_rows = [&](int, int) { return Range{0, in.rows}; };
+  const auto inputs = [&](int output, int count) {
+    return Range{0, RoundUp(InputEnd(layer, output + count - 1), Pack::kWidth)};
+  };
+  gemm::Multiply(operands, 0, w.rows, all_rows, inputs, gemm::AccumulateScaled{sign});
+  for (int o = 0; o < w.rows && !layer.extent.empty(); ++o) {
+    // A tile of outputs and a pack of inputs may reach beyond the staircase.
+    const int last = std::min(w.rows, o + gemm::kTileRows) - 1;
+    const int reached = RoundUp(layer.extent[last], Pack::kWidth);
+    std::fill(w_bar + o * w.ld + layer.extent[o], w_bar + o * w.ld + std::max(reached, layer.extent[o]),
+              0.0f);
+  }
+  if (layer.bias.rows > 0) {
+    float* const b_bar = Data(gradients, layer.bias);
+    for (int o = 0; o < w.rows; ++o) b_bar[o] += sign * cpu::SumRows(Column(out_bar, o), in.rows);
+  }
+}
+
+void CpuKernels::Activate(Activation activation, Matrix x) const {
+  Dispatch(activation, [&]<typename Function>(Function) {
+    for (int c = 0; c < x.cols; ++c) {
+      float* column = Column(x, c);
+      for (int r = 0; r < PaddedRows(x); r += Pack::kWidth)
+        Function::Value(Pack::Load(column + r)).Store(column + r);
+    }
+  });
+}
+
+void CpuKernels::ActivationAdjoint(Activation activation, ConstMatrix value, Matrix bar) const {
+  Dispatch(activation, [&]<typename Function>(Function) {
+    for (int c = 0; c < bar.cols; ++c) {
+      const float* v = Column(value, c);
+      float* b = Column(bar, c);
+      for (int r = 0; r < PaddedRows(bar); r += Pack::kWidth)
+        (Pack::Load(b + r) * Function::Derivative(Pack::Load(v + r))).Store(b + r);
+    }
+  });
+}
+
+}  // namespace millrace

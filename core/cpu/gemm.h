@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one matrix product of the CPU backend: C[m, n] = start + sum_k A(m, k) B[k, n], n along the SIMD
+// lanes. A is read element by element at any strides and broadcast; B and C are contiguous and aligned
+// in n. Forward passes (n = rows of the block), input adjoints (A transposed by its strides) and
+// weight adjoints (k = rows, n = inputs) are all this product over tiles whose k and n ranges follow the
+// triangle of a masked layer. The sum over k runs in ascending order for every element.
+#ifndef MILLRACE_CORE_CPU_GEMM_H_
+#define MILLRACE_CORE_CPU_GEMM_H_
+
+#include <algorithm>
+#include <cstddef>
+
+#include "core/cpu/pack.h"
+#include "core/math/activation.h"
+
+namespace millrace::gemm {
+
+// Accumulators of a tile fill the register file: 6 x 4 of 32 registers, 6 x 2 of 16.
+inline constexpr int kTileRows = 6;
+inline constexpr int kTilePacks = Pack::kWidth == 16 ? 4 : 2;
+
+struct Operands {
+  const float* a;
+  std::ptrdiff_t a_m, a_k;
+  const float* b;
+  std::ptrdiff_t b_k;
+  float* c;
+  std::ptrdiff_t c_m;
+};
+
+// What becomes of a finished sum, given what C held before.
+template <typename Function>
+struct Write {  // c = f(sum + bias[m])
+  const float* bias = nullptr;
+  Pack operator()(int m, Pack sum, Pack) const {
+    return Function::Value(bias == nullptr ? sum : sum + Pack(bias[m]));
+  }
+};
+
+template <typename Function>
+struct Accumulate {  // c = f(c + sum)
+  Pack operator()(int, Pack sum, Pack c) const { return Function::Value(c + sum); }
+};
+
+struct AccumulateScaled {  // c = c + sign * sum
+  float sign;
+  Pack operator()(int, Pack sum, Pack c) const { return c + Pack(sign) * sum; }
+};
+
+template <int kM, int kN, typename Finish>
+inline void Tile(const Operands& o, int m, int n, int k_begin, int k_end, const Finish& finish) {
+  Pack sum[kM][kN];
+  for (int i = 0; i < kM; ++i)
+    for (int j = 0; j < kN; ++j) sum[i][j] = Pack(0.0f);
+  const float* a = o.a + m * o.a_m + k_begin * o.a_k;
+  const float* b = o.b + k_begin * o.b_k + n;
+  for (int k = k_begin; k < k_end; ++k, a += o.a_k, b += o.b_k) {
+    Pack column[kN];
+    for (int j = 0; j < kN; ++j) column[j] = Pack::Load(b + j * Pack::kWidth);
+    for (int i = 0; i < kM; ++i) {
+      const Pack weight(a[i * o.a_m]);
+      for (int j = 0; j < kN; ++j) sum[i][j].v += weight.v * column[j].v;
+    }
+  }
+  for (int i = 0; i < kM; ++i)
+    for (int j = 0; j < kN; ++j) {
+      float* c = o.c + (m + i) * o.c_m + n + j * Pack::kWidth;
+      finish(m + i, sum[i][j], Pack::Load(c)).Store(c);
+    }
+}
+
+template <int kM, typename Finish>
+inline void TileRow(const Operands& o, int m, int n_begin, int n_end, int k_begin, int k_end,
+                    const Finish& finish) {
+  int n = n_begin;
+  for (; n + kTilePacks * Pack::kWidth <= n_end; n += kTilePacks * Pack::kWidth)
+    Tile<kM, kTilePacks>(o, m, n, k_begin, k_end, finish);
+  if constexpr (kTilePacks > 2)
+    for (; n + 2 * Pack::kWidth <= n_end; n += 2 * Pack::kWidth)
+      Tile<kM, 2>(o, m, n, k_begin, k_end, finish);
+  for (; n < n_end; n += Pack::kWidth) Tile<kM, 1>(o, m, n, k_begin, k_end, finish);
+}
+
+struct Range {
+  int begin = 0;
+  int end = 0;
+};
+
+// Rows [m_begin, m_end) of C. `k_range(m, count)` and `n_range(m, count)` give the ranges of a tile of
+// `count` rows from m; n ranges are multiples of the pack's width.
+template <typename KRange, typename NRange, typename Finish>
+inline void Multiply(const Operands& o, int m_begin, int m_end, const KRange& k_range,
+                     const NRange& n_range, const Finish& finish) {
+  const auto run = [&]<int kM>(int m) {
+    const Range k = k_range(m, kM);
+    const Range n = n_range(m, kM);
+    TileRow<kM>(o, m, n.begin, n.end, k.begin, std::max(k.begin, k.end), finish);
+  };
+  int m = m_begin;
+  for (; m + kTileRows <= m_end; m += kTileRows) run.template operator()<kTileRows>(m);
+  switch (m_end - m) {
+    case 5: return run.template operator()<5>(m);
+    case 4: return run.template operator()<4>(m);
+    case 3: return run.template operator()<3>(m);
+    case 2: return run.template operator()<2>(m);
+    case 1: return run.template operator()<1>(m);
+    default: return;
+  }
+}
+
+}  // namespace millrace::gemm
+
+#endif  // MILLRACE_CORE_CPU_GEMM_H_

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Moving data: host rows in and out, copies, permutations.
+#include <algorithm>
+#include <cstring>
+
+#include "core/cpu/block.h"
+#include "core/cpu/cpu_kernels.h"
+#include "core/cpu/transpose.h"
+
+namespace millrace {
+
+using cpu::Column;
+using cpu::Data;
+using cpu::PaddedRows;
+
+void CpuKernels::Load(const float* host, Matrix to) const {
+  cpu::Transpose(host, to.cols, to.rows, to.cols, Data(to), to.stride);
+  const int padding = PaddedRows(to) - to.rows;
+  if (padding > 0)
+    for (int c = 0; c < to.cols; ++c) std::fill_n(Column(to, c) + to.rows, padding, 0.0f);
+}
+
+void CpuKernels::Store(ConstMatrix from, float* host) const {
+  cpu::Transpose(Data(from), from.stride, from.cols, from.rows, host, from.cols);
+}
+
+void CpuKernels::Copy(ConstMatrix from, Matrix to) const {
+  const int rows = PaddedRows(to);
+  for (int c = 0; c < to.cols; ++c) std::copy_n(Column(from, c), rows, Column(to, c));
+}
+
+void CpuKernels::Fill(double value, Matrix to) const {
+  for (int c = 0; c < to.cols; ++c)
+    std::fill_n(Column(to, c), PaddedRows(to), static_cast<float>(value));
+}
+
+void CpuKernels::Add(ConstMatrix from, Matrix to) const {
+  const int rows = PaddedRows(to);
+  for (int c = 0; c < to.cols; ++c) {
+    const float* source = Column(from, c);
+    float* target = Column(to, c);
+    for (int r = 0; r < rows; r += Pack::kWidth)
+      (Pack::Load(target + r) + Pack::Load(source + r)).Store(target + r);
+  }
+}
+
+void CpuKernels::Negate(Matrix x) const {
+  for (int c = 0; c < x.cols; ++c) {
+    float* column = Column(x, c);
+    for (int r = 0; r < PaddedRows(x); r += Pack::kWidth) (-Pack::Load(column + r)).Store(column + r);
+  }
+}
+
+void CpuKernels::Gather(ConstMatrix from, std::span<const int> columns, Matrix to) const {
+  const int rows = PaddedRows(to);
+  for (int c = 0; c < to.cols; ++c) std::copy_n(Column(from, columns[c]), rows, Column(to, c));
+}
+
+void CpuKernels::Scatter(ConstMatrix from, std::span<const int> columns, Matrix to) const {
+  const int rows = PaddedRows(to);
+  for (int c = 0; c < from.cols; ++c) std::copy_n(Column(from, c), rows, Column(to, columns[c]));
+}
+
+}  // namespace millrace

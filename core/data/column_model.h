@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a user's columns become the standardised floats a flow is trained on, and back. Part of the
+// density: log-densities are in nats of the user's own units because its log-determinants count.
+#ifndef MILLRACE_CORE_DATA_COLUMN_MODEL_H_
+#define MILLRACE_CORE_DATA_COLUMN_MODEL_H_
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/base/rows.h"
+#include "core/data/column.h"
+
+namespace millrace {
+
+// Immutable after Fit or FromColumns; thread-safe. Rows and columns are counted from 0.
+//
+// A column with bins (see Column) is trained with uniform noise inside them and scored at the mean
+// density over num_offsets() fixed positions, the same for every row. The positions are a Latin
+// hypercube: each column visits (k + 1/2) / num_offsets(), k = 0, 1, ..., in an order of its own.
+class ColumnModel {
+ public:
+  // As an offset: the centre of every bin.
+  static constexpr int kBinCentres = -1;
+
+  ColumnModel() = default;  // no columns
+
+  // Learns types, bounds' transforms and scales from rows [n, specs.size()], n >= 2. Statistics in
+  // double. How a column is typed: FitColumn in core/data/column_fit.h. Held-out rows belong into the
+  // fit as well, or a discrete value that only they hold may lie off the lattice. INVALID_ARGUMENT with
+  // row, column and value for non-finite values, values at or outside declared bounds, a contradictory
+  // spec, duplicate names, or when every column is constant.
+  static absl::StatusOr<ColumnModel> Fit(std::span<const ColumnSpec> specs, RowsView<const double> rows);
+  // From a model file. INVALID_ARGUMENT when the values contradict each other.
+  static absl::StatusOr<ColumnModel> FromColumns(std::vector<Column> columns);
+
+  std::span<const Column> columns() const { return columns_; }
+  int num_columns() const { return static_cast<int>(columns_.size()); }
+  // Columns of the density (those not constant), as indices of columns(), ascending.
+  std::span<const int> active() const { return active_; }
+  int dim() const { return static_cast<int>(active_.size()); }
+  // Fixed offsets a row is scored at and its density averaged over: 1 without columns with bins.
+  int num_offsets() const { return num_offsets_; }
+  // Where in its bins active column `i` stands at an offset, in (0, 1).
+  double Position(int i, int offset) const;
+  // Sum of log(deviation) over active columns: standardised nats = user's nats + this.
+  double log_unit() const { return log_unit_; }
+
+  // The order of the user's columns: result[j] is where column j of the model stands in `names`.
+  // INVALID_ARGUMENT for a missing, duplicate or unknown name. Empty `names`: columns are in order.
+  absl::StatusOr<std::vector<int>> MatchColumns(std::span<const std::string> names) const;
+
+  // INVALID_ARGUMENT naming row, column and value unless rows is [n >= 1, num_columns()], all finite.
+  absl::Status CheckRows(RowsView<const double> rows) const;
+
+  // Standardised rows for training, [n, dim()]: columns with bins get uniform noise that depends on
+  // (seed, first_row + r, column) only. Rows are those of Fit or pass CheckRows; a value out of support
+  // becomes 0.
+  void ToTraining(RowsView<const double> rows, std::uint64_t seed, std::uint64_t first_row,
+                  RowsView<float> out) const;
+  // Standardised rows at an offset in [0, num_offsets()) or kBinCentres. log_det[r] is
+  // log|d out / d value| summed over active columns; out_of_support[r] is 1 where a constant column has
+  // another value, a bounded one lies outside, or a discrete value lies off its lattice (out[r] is then
+  // finite, without meaning). Values further than 1e6 standardised units out are scored as that far out.
+  void ToModel(RowsView<const double> rows, int offset, RowsView<float> out, std::span<double> log_det,
+               std::span<std::uint8_t> out_of_support) const;
+  // Back to the user's units, [n, num_columns()]: constants filled in, discrete columns returned to
+  // their lattice, bounded ones inside their bounds. All finite where `standardised` is not NaN.
+  void FromModel(RowsView<const float> standardised, RowsView<double> out) const;
+
+ private:
+  absl::Status Finish();
+
+  std::vector<Column> columns_;
+  std::vector<int> active_;
+  std::vector<double> positions_;  // [dim, num_offsets]
+  int num_offsets_ = 1;
+  double log_unit_ = 0.0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CORE_DATA_COLUMN_MODEL_H_

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/data/column_transform.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/data/lattice.h"
+
+namespace millrace {
+namespace {
+
+constexpr double kLargest = std::numeric_limits<double>::max();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+// Distance of single-precision numbers, relative: values may have been rounded to them on their way.
+constexpr double kSingleSpacing = 0x1p-23;
+
+double LowerOf(const Column& column) { return column.lower.value_or(-kInfinity); }
+double UpperOf(const Column& column) { return column.upper.value_or(kInfinity); }
+
+bool InBounds(const Column& column, double value) {
+  return value > LowerOf(column) && value < UpperOf(column);
+}
+
+struct Bin {
+  double low;
+  double high;
+};
+
+Bin BinOf(const Column& column, double point) {
+  const double width = column.bin_width;
+  return {point - width <= LowerOf(column) ? LowerOf(column) : point - 0.5 * width,
+          point + width >= UpperOf(column) ? UpperOf(column) : point + 0.5 * width};
+}
+
+double IntoBounds(const Column& column, double value) {
+  if (column.lower && value <= *column.lower) return std::nextafter(*column.lower, kInfinity);
+  if (column.upper && value >= *column.upper) return std::nextafter(*column.upper, -kInfinity);
+  return std::clamp(value, -kLargest, kLargest);
+}
+
+struct Unbounded {
+  double value;
+  double log_slope;  // log of d value / d bounded
+};
+
+// Logit of (v - lower) / (upper - lower), or the log of the distance to the only bound.
+Unbounded RemoveBounds(const Column& column, double v) {
+  if (!column.lower && !column.upper) return {v, 0.0};
+  const double above = column.lower ? std::log(v - *column.lower) : 0.0;
+  const double below = column.upper ? std::log(*column.upper - v) : 0.0;
+  const double span = column.lower && column.upper ? std::log(*column.upper - *column.lower) : 0.0;
+  return {above - below, span - above - below};
+}
+
+double RestoreBounds(const Column& column, double t) {
+  if (column.lower && column.upper) {
+    // From the nearer bound, so that no digits are lost beside it.
+    const double span = *column.upper - *column.lower;
+    const double share = std::exp(-std::abs(t)) / (1.0 + std::exp(-std::abs(t)));
+    return t < 0.0 ? *column.lower + span * share : *column.upper - span * share;
+  }
+  if (column.lower) return *column.lower + std::exp(t);
+  if (column.upper) return *column.upper - std::exp(-t);
+  return t;
+}
+
+}  // namespace
+
+PlacedValue Place(const Column& column, double value, double position) {
+  constexpr PlacedValue kOutside{0.0, 0.0, false};
+  double log_share = 0.0;
+  if (column.type == ColumnType::kDiscrete) {
+    const double point = NearestLatticePoint(column.lattice_origin, column.bin_width, value);
+    const double allowed =
+        column.lattice_tolerance * column.bin_width + kSingleSpacing * std::abs(value);
+    if (!(std::abs(value - point) <= allowed) || !InBounds(column, point)) return kOutside;
+    const Bin bin = BinOf(column, point);
+    value = IntoBounds(column, bin.low + position * (bin.high - bin.low));
+    log_share = std::log((bin.high - bin.low) / column.bin_width);
+  } else if (!InBounds(column, value)) {
+    return kOutside;
+  } else if (column.bin_width > 0.0) {
+    value += (position - 0.5) * column.bin_width;
+  }
+  const Unbounded unbounded = RemoveBounds(column, value);
+  return {unbounded.value, log_share + unbounded.log_slope, true};
+}
+
+ModelValue ToModel(const Column& column, double value, double position) {
+  const PlacedValue placed = Place(column, value, position);
+  if (!placed.in_support) return {0.0, 0.0, false};
+  return {std::clamp((placed.value - column.center) / column.scale, -kFarthest, kFarthest),
+          placed.log_det - std::log(column.scale), true};
+}
+
+double FromModel(const Column& column, double standardised) {
+  if (std::isnan(standardised)) return standardised;
+  const double t = column.center + std::clamp(standardised, -kFarthest, kFarthest) * column.scale;
+  const double value = IntoBounds(column, RestoreBounds(column, t));
+  if (column.type != ColumnType::kDiscrete) return value;
+  double point = NearestLatticePoint(column.lattice_origin, column.bin_width, value);
+  if (point <= LowerOf(column)) point += column.bin_width;
+  if (point >= UpperOf(column)) point -= column.bin_width;
+  return point;
+}
+
+}  // namespace millrace

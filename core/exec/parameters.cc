@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/exec/parameters.h"
+
+#include <utility>
+
+#include "core/base/check.h"
+#include "core/base/matrix.h"
+
+namespace millrace {
+
+Slice ParameterLayout::Add(std::string name, int rows, int cols, bool decays) {
+  MILLRACE_CHECK(rows >= 0 && cols >= 0);
+  // A leading dimension that is a multiple of 1 KB would put every row into the same cache set.
+  int ld = RoundUp(cols, kRowAlign);
+  if (rows > 1 && ld % 256 == 0) ld += kRowAlign;
+  const Slice slice{size_, rows, cols, ld};
+  size_ += slice.extent();
+  entries_.push_back({std::move(name), slice, decays});
+  return slice;
+}
+
+std::size_t ParameterLayout::count() const {
+  std::size_t count = 0;
+  for (const Entry& entry : entries_)
+    count += static_cast<std::size_t>(entry.slice.rows) * entry.slice.cols;
+  return count;
+}
+
+}  // namespace millrace

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// All parameters of a flow stand in one aligned array of floats; a layout names the slices. The
+// optimiser, the model file and the devices know nothing of layers.
+#ifndef MILLRACE_CORE_EXEC_PARAMETERS_H_
+#define MILLRACE_CORE_EXEC_PARAMETERS_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "core/base/aligned_buffer.h"
+
+namespace millrace {
+
+// A row-major matrix [rows, cols] inside the parameter array; element (r, c) at offset + r * ld + c.
+// Rows of a matrix start on a cache line; entries between cols and ld are zero and stay zero.
+struct Slice {
+  std::size_t offset = 0;
+  int rows = 0;
+  int cols = 0;
+  int ld = 0;
+
+  std::size_t extent() const { return static_cast<std::size_t>(rows) * ld; }
+};
+
+// Where each parameter stands. Built once with its flow, immutable afterwards.
+class ParameterLayout {
+ public:
+  struct Entry {
+    std::string name;  // e.g. "3.made.hidden.1.weight": unique, stable, the name in the model file
+    Slice slice;
+    bool decays = false;  // subject to weight decay (weights yes; biases, scales and diagonals no)
+  };
+
+  // `rows` x `cols` parameters, padded so that the next entry starts on a cache line.
+  Slice Add(std::string name, int rows, int cols, bool decays);
+
+  const std::vector<Entry>& entries() const { return entries_; }
+  std::size_t size() const { return size_; }  // floats, padding included
+  std::size_t count() const;                  // parameters, without padding
+
+ private:
+  std::vector<Entry> entries_;
+  std::size_t size_ = 0;
+};
+
+using ParameterValues = AlignedBuffer<float>;
+
+// What a kernel needs to find a slice. The element type is the kernels' own (float on the CPU).
+struct Weights {
+  const void* buffer = nullptr;
+};
+
+struct Gradients {
+  void* buffer = nullptr;
+  bool empty() const { return buffer == nullptr; }
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CORE_EXEC_PARAMETERS_H_

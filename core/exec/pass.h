@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything one pass of a flow over one block of rows needs beside the block itself.
+#ifndef MILLRACE_CORE_EXEC_PASS_H_
+#define MILLRACE_CORE_EXEC_PASS_H_
+
+#include <optional>
+#include <span>
+
+#include "core/exec/arena.h"
+#include "core/exec/kernels.h"
+#include "core/exec/parameters.h"
+#include "core/exec/tape.h"
+
+namespace millrace {
+
+struct Pass {
+  const Kernels& kernels;
+  Arena& arena;
+  Weights weights;
+  // Adjoint passes ADD dL/dparameter here; empty in passes that need no gradient.
+  Gradients gradients = {};
+  // Per-row conditions [rows, context_dim], and where adjoints ADD dL/dcontext (may be empty).
+  ConstMatrix context = {};
+  Matrix context_bar = {};
+  // When not empty, one vector a column: triangular transforms add each column's share of the log-det
+  // there instead of to the sum.
+  std::span<const Vector> column_log_det = {};
+  // Present when an adjoint will follow: what it needs is pushed, temporaries are kept.
+  Tape* tape = nullptr;
+};
+
+// Gives temporaries of a pass back at the end of a block of code, unless a tape still points at them.
+class PassScope {
+ public:
+  explicit PassScope(Pass& pass) {
+    if (pass.tape == nullptr) scope_.emplace(pass.arena);
+  }
+
+ private:
+  std::optional<Arena::Scope> scope_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CORE_EXEC_PASS_H_

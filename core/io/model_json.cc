@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/io/model_json.h"
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "core/base/status_macros.h"
+#include "core/io/json_archive.h"
+
+namespace millrace {
+
+// The overloads that the archives look up. Keys and names are the file format.
+
+static NameTable<Mixing> EnumNames(Mixing) {
+  return {{Mixing::kNone, "none"},
+          {Mixing::kReverse, "reverse"},
+          {Mixing::kRandom, "random"},
+          {Mixing::kLu, "lu"}};
+}
+
+static NameTable<Activation> EnumNames(Activation) {
+  return {{Activation::kIdentity, "identity"},
+          {Activation::kRelu, "relu"},
+          {Activation::kTanh, "tanh"},
+          {Activation::kElu, "elu"}};
+}
+
+static NameTable<ColumnType> EnumNames(ColumnType) {
+  return {{ColumnType::kContinuous, "continuous"},
+          {ColumnType::kDiscrete, "discrete"},
+          {ColumnType::kConstant, "constant"}};
+}
+
+static NameTable<StopReason> EnumNames(StopReason) {
+  return {{StopReason::kUnspecified, "unspecified"},
+          {StopReason::kEarlyStopping, "early_stopping"},
+          {StopReason::kMaxEpochs, "max_epochs"},
+          {StopReason::kMaxDuration, "max_duration"}};
+}
+
+template <typename Archive>
+void Describe(Archive& archive, MafSpec& spec) {
+  archive.Field("layers", spec.layers);
+  archive.Field("hidden_sizes", spec.hidden_sizes);
+  archive.Field("residual", spec.residual);
+  archive.Field("mixing", spec.mixing);
+  archive.Field("activation", spec.activation);
+  archive.Field("act_norm", spec.act_norm);
+  archive.Field("whiten", spec.whiten);
+}
+
+template <typename Archive>
+void Describe(Archive& archive, FlowSpec& spec) {
+  archive.Field("dim", spec.dim);
+  archive.Field("context_dim", spec.context_dim);
+  archive.Field("seed", spec.seed);
+  archive.Field("maf", spec.maf);
+}
+
+template <typename Archive>
+void Describe(Archive& archive, Column& column) {
+  archive.Field("name", column.name);
+  archive.Field("type", column.type);
+  archive.Field("mean", column.mean);
+  archive.Field("deviation", column.deviation);
+  archive.Field("lower", column.lower);
+  archive.Field("upper", column.upper);
+  archive.Field("lattice_origin", column.lattice_origin);
+  archive.Field("lattice_tolerance", column.lattice_tolerance);
+  archive.Field("bin_width", column.bin_width);
+  archive.Field("center", column.center);
+  archive.Field("scale", column.scale);
+  archive.Field("constant", column.constant);
+}
+
+template <typename Archive>
+void Describe(Archive& archive, Nats& nats) {
+  archive.Field("rows", nats.rows);
+  archive.Field("mean", nats.mean);
+  archive.Field("standard_error", nats.standard_error);
+}
+
+template <typename Archive>
+void Describe(Archive& archive, TrainingReport& report) {
+  archive.Field("fit", report.fit);
+  archive.Field("validation", report.validation);
+  archive.Field("held_out", report.held_out);
+  archive.Field("gaussian_held_out", report.gaussian_held_out);
+  archive.Field("log_unit", report.log_unit);
+  archive.Field("epochs", report.epochs);
+  archive.Field("steps", report.steps);
+  archive.Field("seconds", report.seconds);
+  archive.Field("best_epoch", report.best_epoch);
+  archive.Field("divergences", report.divergences);
+  archive.Field("stop_reason", report.stop_reason);
+  archive.Field("gaussian_fallback", report.gaussian_fallback);
+  archive.Field("warnings", report.warnings);
+}
+
+namespace {
+
+constexpr int kDeepest = 8;
+
+// The text's outermost object.
+struct ModelText {
+  FlowSpec spec;
+  std::vector<Column> columns;
+  double false_positive_rate = 0.0;
+  TrainingReport report;
+  std::int64_t create_time_unix_micros = 0;
+};
+
+template <typename Archive>
+void Describe(Archive& archive, ModelText& text) {
+  archive.Field("spec", text.spec);
+  archive.Field("columns", text.columns);
+  archive.Field("false_positive_rate", text.false_positive_rate);
+  archive.Field("report", text.report);
+  archive.Field("create_time_unix_micros", text.create_time_unix_micros);
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ModelToJson(const Model& model) {
+  ModelText text{.spec = model.spec,
+                 .columns = {model.columns.columns().begin(), model.columns.columns().end()},
+                 .false_positive_rate = model.calibration.false_positive_rate,
+                 .report = model.report,
+                 .create_time_unix_micros = model.create_time_unix_micros};
+  JsonWriter writer;
+  const Json json = writer.Write(text);
+  MILLRACE_RETURN_IF_ERROR(writer.status());
+  return DumpJson(json);
+}
+
+absl::StatusOr<Model> ModelFromJson(absl::string_view text) {
+  const Json json = ParseJson(text, kDeepest);
+  if (json.is_discarded()) return absl::DataLossError("its text is not JSON");
+  ModelText read;
+  JsonReader reader;
+  reader.Read(json, read);
+  MILLRACE_RETURN_IF_ERROR(reader.status());
+  if (!(read.false_positive_rate > 0.0 && read.false_positive_rate < 1.0))
+    return absl::DataLossError("false_positive_rate: not between 0 and 1");
+  Model model;
+  absl::StatusOr<ColumnModel> columns = ColumnModel::FromColumns(std::move(read.columns));
+  if (!columns.ok()) return absl::DataLossError(columns.status().message());
+  model.spec = std::move(read.spec);
+  model.columns = *std::move(columns);
+  model.calibration.false_positive_rate = read.false_positive_rate;
+  model.report = std::move(read.report);
+  model.create_time_unix_micros = read.create_time_unix_micros;
+  return model;
+}
+
+}  // namespace millrace

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/score/attribution.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "core/base/status_macros.h"
+#include "core/data/column_transform.h"
+#include "core/data/lattice.h"
+#include "core/score/line_integral.h"
+#include "core/score/log_sum.h"
+
+namespace millrace {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kMostPoints = 512.0;   // of a lattice sum
+constexpr std::int64_t kBatchFloats = std::int64_t{1} << 22;  // of one call of the backend, about
+constexpr std::int64_t kPointsOfTask = 256;                   // wanted at once, about
+
+// The lattice points a sum runs over; none where it is taken as an integral.
+std::vector<double> LatticePoints(const Column& column, double value) {
+  const double own = ToModel(column, value, kBinCentre).standardised;
+  for (const double reach : {32.0, 16.0, 8.0}) {
+    const double low = FromModel(column, std::min(0.0, own) - reach);
+    const double high = FromModel(column, std::max(0.0, own) + reach);
+    const double width = column.bin_width;
+    if (!((high - low) / width < kMostPoints)) continue;
+    std::vector<double> points;
+    for (double k = 0.0; low + k * width < high + 0.5 * width; ++k)
+      points.push_back(NearestLatticePoint(column.lattice_origin, width, low + k * width));
+    return points;
+  }
+  return {};
+}
+
+// The log of the integral, or sum, of the flow's density along one column at one offset, times what the
+// chains of the other columns contribute. The flow is asked for its density at wanted() values of that
+// column.
+class ColumnTask {
+ public:
+  // `own` is the row's standardised value, `others` the log_det of the other columns.
+  ColumnTask(std::int64_t row, int active, int offset, double own, double others)
+      : row_(row), active_(active), offset_(offset), others_(others), integral_(own) {}
+
+  // Sums over `points` instead of integrating.
+  void UseLattice(const Column& column, double position, std::span<const double> points) {
+    for (const double point : points) {
+      const ModelValue value = ToModel(column, point, position);
+      if (!value.in_support) continue;
+      lattice_.push_back(value.standardised);
+      weights_.push_back(value.log_det + std::log(column.bin_width));
+    }
+  }
+
+  std::int64_t row() const { return row_; }
+  int active() const { return active_; }
+  int offset() const { return offset_; }
+  std::span<const double> wanted() const {
+    if (done_) return {};
+    return lattice_.empty() ? integral_.wanted() : std::span<const double>(lattice_);
+  }
+  void Supply(std::vector<double>& log_densities) {
+    if (lattice_.empty()) {
+      integral_.Supply(log_densities);
+      done_ = integral_.wanted().empty();
+      result_ = others_ + integral_.log_integral();
+    } else {
+      for (std::size_t i = 0; i < weights_.size(); ++i) log_densities[i] += weights_[i];
+      done_ = true;
+      result_ = others_ + LogSumExp(log_densities);
+    }
+  }
+  double result() const { return result_; }
+
+ private:
+  std::int64_t row_;
+  int active_;
+  int offset_;
+  double others_;
+  LineIntegral integral_;
+  std::vector<double> lattice_;
+  std::vector<double> weights_;
+  bool done_ = false;
+  double result_ = 0.0;
+};
+
+// Standardised rows and per-column log-dets at every offset, for a few rows.
+class PlacedRows {
+ public:
+  PlacedRows(const ColumnModel& columns, RowsView<const double> rows) : columns_(columns), rows_(rows) {
+    const std::int64_t n = rows.rows * columns.num_offsets();
+    standardised_ = Rows<float>(n, columns.dim());
+    log_dets_ = Rows<double>(n, columns.dim());
+    for (std::int64_t r = 0; r < rows.rows; ++r) {
+      for (int k = 0; k < columns.num_offsets(); ++k) {
+        for (int i = 0; i < columns.dim(); ++i) {
+          const int c = columns.active()[i];
+          const ModelValue value =
+              ToModel(columns.columns()[c], rows(r, c), columns.Position(i, k));
+          standardised_(Index(r, k), i) = static_cast<float>(value.standardised);
+          log_dets_(Index(r, k), i) = value.log_det;
+        }
+      }
+    }
+  }
+
+  std::int64_t Index(std::int64_t row, int offset) const { return row * columns_.num_offsets() + offset; }
+  RowsView<const float> standardised() const { return standardised_.view(); }
+  double LogDet(std::int64_t row, int offset, int i) const { return log_dets_(Index(row, offset), i); }
+  double LogDetOfOthers(std::int64_t row, int offset, int i) const {
+    double sum = 0.0;
+    for (int j = 0; j < columns_.dim(); ++j) {
+      if (j != i) sum += LogDet(row, offset, j);
+    }
+    return sum;
+  }
+
+  ColumnTask Task(std::int64_t row, int i, int offset) const {
+    const Column& column = columns_.columns()[columns_.active()[i]];
+    ColumnTask task(row, i, offset, standardised_(Index(row, offset), i), LogDetOfOthers(row, offset, i));
+    if (column.type == ColumnType::kDiscrete)
+      task.UseLattice(column, columns_.Position(i, offset),
+                      LatticePoints(column, rows_(row, columns_.active()[i])));
+    return task;
+  }
+
+ private:
+  const ColumnModel& columns_;
+  RowsView<const double> rows_;
+  Rows<float> standardised_;
+  Rows<double> log_dets_;
+};
+
+// Runs tasks to their end, round by round; what all of them want goes to the backend together.
+absl::Status RunTasks(const AttributionInput& input, const PlacedRows& placed,
+                      std::span<ColumnTask> tasks, const std::stop_token& stop) {
+  const int dim = input.columns.dim();
+  while (true) {
+    std::int64_t points = 0;
+    for (const ColumnTask& task : tasks) points += static_cast<std::int64_t>(task.wanted().size());
+    if (points == 0) return absl::OkStatus();
+    Rows<float> x(points, dim);
+    std::int64_t next = 0;
+    for (const ColumnTask& task : tasks) {
+      const float* row =
+          placed.standardised().row(placed.Index(task.row(), task.offset())).data();
+      for (const double t : task.wanted()) {
+        std::copy_n(row, dim, x.data() + next * dim);
+        x(next++, task.active()) = static_cast<float>(t);
+      }
+    }
+    std::vector<double> log_prob(static_cast<std::size_t>(points));
+    MILLRACE_RETURN_IF_ERROR(input.backend.LogProb(input.weights, x.view(), {}, log_prob, stop));
+    auto from = log_prob.begin();
+    for (ColumnTask& task : tasks) {
+      const auto size = static_cast<std::ptrdiff_t>(task.wanted().size());
+      if (size == 0) continue;
+      std::vector<double> values(from, from + size);
+      from += size;
+      task.Supply(values);
+    }
+  }
+}
+
+// Terms of rows [first, first + count).
+absl::Status ConditionalTermsOf(const AttributionInput& input, std::int64_t first, std::int64_t count,
+                                const std::stop_token& stop, Rows<double>& out) {
+  const ColumnModel& columns = input.columns;
+  const PlacedRows placed(columns, input.rows.Slice(first, count));
+  // As many tasks at a time as keep a batch within its size.
+  const auto at_once = static_cast<std::size_t>(
+      std::max<std::int64_t>(1, kBatchFloats / (kPointsOfTask * columns.dim())));
+  std::vector<double> results(static_cast<std::size_t>(count) * columns.dim() * columns.num_offsets());
+  for (std::size_t begin = 0; begin < results.size(); begin += at_once) {
+    std::vector<ColumnTask> tasks;
+    for (std::size_t t = begin; t < std::min(begin + at_once, results.size()); ++t) {
+      const auto offset = static_cast<int>(t % columns.num_offsets());
+      const auto i = static_cast<int>(t / columns.num_offsets() % columns.dim());
+      const auto r = static_cast<std::int64_t>(t / columns.num_offsets() / columns.dim());
+      if (input.log_prob[first + r] > -std::numeric_limits<double>::infinity())
+        tasks.push_back(placed.Task(r, i, offset));
+    }
+    MILLRACE_RETURN_IF_ERROR(RunTasks(input, placed, tasks, stop));
+    for (const ColumnTask& task : tasks)
+      results[(task.row() * columns.dim() + task.active()) * columns.num_offsets() + task.offset()] =
+          task.result();
+  }
+  for (std::int64_t r = 0; r < count; ++r) {
+    for (int i = 0; i < columns.dim(); ++i) {
+      const std::span<const double> of_offsets(
+          results.data() + (r * columns.dim() + i) * columns.num_offsets(), columns.num_offsets());
+      const double log_prob = input.log_prob[first + r];
+      if (log_prob > -std::numeric_limits<double>::infinity())
+        out(first + r, columns.active()[i]) = log_prob - LogMeanExp(of_offsets);
+    }
+  }
+  return absl::OkStatus();
+}
+
+Rows<double> EmptyTerms(const AttributionInput& input) {
+  Rows<double> out(input.rows.rows, input.columns.num_columns());
+  for (std::int64_t r = 0; r < out.rows(); ++r) {
+    const bool has_density = input.log_prob[r] > -std::numeric_limits<double>::infinity();
+    for (int c = 0; c < out.cols(); ++c) out(r, c) = has_density ? 0.0 : kNaN;
+  }
+  return out;
+}
+
+// Calls terms_of(first, count) for all rows, in slices whose placed rows fit a batch.
+template <typename TermsOf>
+absl::StatusOr<Rows<double>> InSlices(const AttributionInput& input, const TermsOf& terms_of) {
+  Rows<double> out = EmptyTerms(input);
+  const std::int64_t floats = std::int64_t{input.columns.dim()} * input.columns.num_offsets();
+  const std::int64_t most = std::max<std::int64_t>(1, kBatchFloats / floats);
+  for (std::int64_t first = 0; first < out.rows(); first += most)
+    MILLRACE_RETURN_IF_ERROR(terms_of(first, std::min(most, out.rows() - first), out));
+  return out;
+}
+
+absl::Status ChainTermsOf(const AttributionInput& input, std::int64_t first, std::int64_t count,
+                          const std::stop_token& stop, Rows<double>& out) {
+  const ColumnModel& columns = input.columns;
+  const int offsets = columns.num_offsets();
+  const PlacedRows placed(columns, input.rows.Slice(first, count));
+  Rows<double> terms(count * offsets, columns.dim());
+  MILLRACE_RETURN_IF_ERROR(
+      input.backend.ChainTerms(input.weights, placed.standardised(), {}, terms.view(), stop));
+  std::vector<double> prefix(offsets);
+  for (std::int64_t r = 0; r < count; ++r) {
+    if (!(input.log_prob[first + r] > -std::numeric_limits<double>::infinity())) continue;
+    std::fill(prefix.begin(), prefix.end(), 0.0);
+    double before = 0.0;
+    for (int i = 0; i < columns.dim(); ++i) {
+      for (int k = 0; k < offsets; ++k)
+        prefix[k] += terms(placed.Index(r, k), i) + placed.LogDet(r, k, i);
+      const double joint = LogMeanExp(prefix);
+      out(first + r, columns.active()[i]) = joint - before;
+      before = joint;
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Rows<double>> ConditionalTerms(const AttributionInput& input, std::stop_token stop) {
+  return InSlices(input, [&](std::int64_t first, std::int64_t count, Rows<double>& out) {
+    return ConditionalTermsOf(input, first, count, stop, out);
+  });
+}
+
+absl::StatusOr<Rows<double>> ChainTerms(const AttributionInput& input, std::stop_token stop) {
+  return InSlices(input, [&](std::int64_t first, std::int64_t count, Rows<double>& out) {
+    return ChainTermsOf(input, first, count, stop, out);
+  });
+}
+
+}  // namespace millrace

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// The architecture and the training choices for a table nobody tuned for. What they rest on is
+// measured: core/docs/decisions and tests/benchmarks/results.md.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "core/base/error_detail.h"
+#include "core/base/status_macros.h"
+#include "core/train/choices.h"
+#include "core/train/train_model.h"
+
+namespace millrace {
+namespace {
+
+// Width by the rows there are to learn from, and not below half the columns.
+int DefaultWidth(std::int64_t rows, int dim) {
+  const int by_rows = rows < 500 ? 32 : rows < 4000 ? 64 : 128;
+  const int by_columns = std::clamp((dim / 2 + 31) / 32 * 32, 0, 512);
+  return rows < 4000 ? by_rows : std::max(by_rows, by_columns);
+}
+
+MafSpec DefaultMaf(std::int64_t rows, int dim) {
+  MafSpec maf;
+  maf.layers = rows < 500 ? 2 : rows < 4000 ? 4 : 6;
+  maf.residual = true;
+  maf.hidden_sizes.assign(rows < 4000 ? 3 : 5, DefaultWidth(rows, dim));
+  maf.mixing = Mixing::kLu;
+  // Bounded activations: what the network says of a row far from all it was shown stays bounded too.
+  maf.activation = Activation::kTanh;
+  return maf;
+}
+
+}  // namespace
+
+absl::StatusOr<FlowSpec> ChooseSpec(const MafChoice& choice, std::int64_t rows, int dim,
+                                    std::uint64_t seed) {
+  MafSpec maf = DefaultMaf(rows, dim);
+  if (choice.layers) {
+    if (*choice.layers < 1 || *choice.layers > MafSpec::kMaxLayers)
+      return InvalidArgument("flow.maf.layers", std::to_string(*choice.layers), "1 to 64");
+    maf.layers = *choice.layers;
+  }
+  if (choice.residual) maf.residual = *choice.residual;
+  if (choice.hidden_sizes) {
+    maf.hidden_sizes = *choice.hidden_sizes;
+    const bool fits = maf.hidden_sizes.size() % 2 == 1 &&
+                      std::ranges::count(maf.hidden_sizes, maf.hidden_sizes[0]) ==
+                          static_cast<std::ptrdiff_t>(maf.hidden_sizes.size());
+    if (!choice.residual) maf.residual = fits && maf.hidden_sizes.size() >= 3;
+  } else if (!maf.residual) {
+    maf.hidden_sizes.resize(2);
+  }
+  maf.mixing = choice.mixing.value_or(maf.mixing);
+  maf.activation = choice.activation.value_or(maf.activation);
+  maf.act_norm = choice.act_norm.value_or(maf.act_norm);
+  // A chain that is to stay triangular in column order has no linear layers.
+  maf.whiten = maf.mixing != Mixing::kNone;
+  FlowSpec spec{.dim = dim, .seed = seed, .maf = maf};
+  MILLRACE_RETURN_IF_ERROR(Validate(spec));
+  return spec;
+}
+
+FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows) {
+  constexpr double kSteps = 30000.0;
+  FitOptions fit;
+  // About 64 batches an epoch.
+  const double exponent = std::floor(std::log2(std::max(1.0, static_cast<double>(rows) / 64.0)));
+  fit.batch_size = options.batch_size.value_or(
+      static_cast<int>(std::exp2(std::clamp(exponent, 5.0, 8.0))));
+  const double steps_per_epoch = std::ceil(static_cast<double>(rows) / fit.batch_size);
+  fit.max_epochs = options.max_epochs.value_or(
+      static_cast<int>(std::clamp(std::round(kSteps / steps_per_epoch), 3.0, 400.0)));
+  fit.max_duration = options.max_duration.value_or(absl::InfiniteDuration());
+  fit.learning_rate = options.learning_rate.value_or(1e-3);
+  fit.schedule = options.schedule;
+  fit.warmup_steps = options.warmup_steps.value_or(100);
+  fit.weight_decay = options.weight_decay.value_or(0.0);
+  fit.ema_decay = options.ema_decay.value_or(0.998);
+  fit.gradient_clip_norm = options.gradient_clip_norm.value_or(5.0);
+  fit.patience = options.patience.value_or(static_cast<int>(std::max<std::int64_t>(20, fit.max_epochs / 8)));
+  fit.seed = options.seed;
+  return fit;
+}
+
+absl::Status Validate(const TrainOptions& options) {
+  const auto check = [](absl::string_view field, double value, bool ok, absl::string_view expected) {
+    return ok ? absl::OkStatus()
+              : InvalidArgument(absl::StrCat("options.", field), absl::StrCat(value), expected);
+  };
+  const auto between = [&](absl::string_view field, const auto& value, double low, double high,
+                           absl::string_view expected) {
+    if (!value) return absl::OkStatus();
+    const auto v = static_cast<double>(*value);
+    return check(field, v, v >= low && v <= high, expected);
+  };
+  MILLRACE_RETURN_IF_ERROR(between("batch_size", options.batch_size, 1, 65536, "1 to 65536"));
+  MILLRACE_RETURN_IF_ERROR(between("max_epochs", options.max_epochs, 1, 1000000, "1 to 1000000"));
+  MILLRACE_RETURN_IF_ERROR(between("learning_rate", options.learning_rate, 1e-12, 1, "a number in (0, 1]"));
+  MILLRACE_RETURN_IF_ERROR(between("warmup_steps", options.warmup_steps, 0, 1000000, "0 to 1000000"));
+  MILLRACE_RETURN_IF_ERROR(between("weight_decay", options.weight_decay, 0, 1, "a number in [0, 1]"));
+  MILLRACE_RETURN_IF_ERROR(between("ema_decay", options.ema_decay, 0, 0.999999999, "a number in [0, 1)"));
+  MILLRACE_RETURN_IF_ERROR(
+      between("gradient_clip_norm", options.gradient_clip_norm, 0, 1e30, "a finite number >= 0"));
+  MILLRACE_RETURN_IF_ERROR(between("patience", options.patience, 1, 1000000, "1 to 1000000"));
+  if (options.max_duration && *options.max_duration <= absl::ZeroDuration())
+    return InvalidArgument("options.max_duration", absl::FormatDuration(*options.max_duration),
+                           "a positive duration");
+  const auto fraction = [&](absl::string_view field, double value, double high, absl::string_view expected) {
+    return check(field, value, value > 0.0 && value <= high, expected);
+  };
+  MILLRACE_RETURN_IF_ERROR(fraction("validation_fraction", options.validation_fraction, 0.5, "a number in (0, 0.5]"));
+  MILLRACE_RETURN_IF_ERROR(fraction("calibration_fraction", options.calibration_fraction, 0.5, "a number in (0, 0.5]"));
+  return fraction("false_positive_rate", options.false_positive_rate, 0.9999999999, "a number in (0, 1)");
+}
+
+}  // namespace millrace

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What training chooses where the caller did not.
+#ifndef MILLRACE_CORE_TRAIN_CHOICES_H_
+#define MILLRACE_CORE_TRAIN_CHOICES_H_
+
+#include <cstdint>
+
+#include "core/train/fit.h"
+#include "core/train/train_model.h"
+
+namespace millrace {
+
+// The loop's options for `rows` fitting rows; `options` is valid. About 30,000 steps in all, never decided
+// by the clock, so that the default is repeatable.
+FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CORE_TRAIN_CHOICES_H_

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/train/fit.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "core/base/status_macros.h"
+#include "core/math/uniform.h"
+
+namespace millrace {
+namespace {
+
+constexpr double kFloorOfCosine = 0.01;  // of the peak learning rate
+
+// One run of Fit: what its steps share.
+class Run {
+ public:
+  Run(TrainSession& session, const FitData& data, const FitOptions& options, std::stop_token stop,
+      FitState& state)
+      : session_(session), data_(data), options_(options), stop_(std::move(stop)), state_(state),
+        batch_(std::min<std::int64_t>(options.batch_size, data.rows), data.dim) {
+    steps_per_epoch_ = (data.rows + batch_.rows() - 1) / batch_.rows();
+  }
+
+  absl::Status Loop(const ProgressCallback& progress,
+                    const std::function<absl::Status(const FitState&)>& after_epoch) {
+    started_ = absl::Now() - absl::Seconds(state_.seconds);
+    if (state_.epoch == 0) MILLRACE_RETURN_IF_ERROR(ScoreStart());
+    last_good_ = session_.Save();
+    while (!Ended()) {
+      const absl::Time epoch_start = absl::Now();
+      absl::StatusOr<double> train_nats = Epoch();
+      if (!train_nats.ok()) return train_nats.status();
+      const bool finite = std::isfinite(*train_nats);
+      double validation = std::numeric_limits<double>::quiet_NaN();
+      if (finite) {
+        MILLRACE_ASSIGN_OR_RETURN(
+            validation, MeanLogProb(session_, data_.validation, options_.ema_decay > 0.0, stop_));
+      }
+      if (!std::isfinite(validation)) {
+        MILLRACE_RETURN_IF_ERROR(StepBack());
+        continue;
+      }
+      ++state_.epoch;
+      if (validation > state_.best_validation_nats) KeepBest(validation);
+      last_good_ = session_.Save();
+      state_.seconds = absl::ToDoubleSeconds(absl::Now() - started_);
+      Report(progress, *train_nats, validation, absl::Now() - epoch_start);
+      state_.train = last_good_;
+      if (after_epoch) MILLRACE_RETURN_IF_ERROR(after_epoch(state_));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  // The untrained flow is the first candidate.
+  absl::Status ScoreStart() {
+    MILLRACE_ASSIGN_OR_RETURN(const double validation,
+                              MeanLogProb(session_, data_.validation, false, stop_));
+    state_.best = session_.Save().parameters;
+    state_.best_validation_nats =
+        std::isfinite(validation) ? validation : -std::numeric_limits<double>::infinity();
+    return absl::OkStatus();
+  }
+
+  double MaxSeconds() const { return absl::ToDoubleSeconds(options_.max_duration); }
+
+  // How much of the run is over, by steps or by the clock, whichever says more.
+  double Fraction(std::int64_t step) const {
+    const double by_steps = static_cast<double>(step) /
+                            static_cast<double>(options_.max_epochs * steps_per_epoch_);
+    if (options_.max_duration == absl::InfiniteDuration()) return by_steps;
+    return std::max(by_steps, absl::ToDoubleSeconds(absl::Now() - started_) / MaxSeconds());
+  }
+
+  bool Ended() {
+    if (state_.epoch >= options_.max_epochs) state_.stop_reason = StopReason::kMaxEpochs;
+    else if (absl::Now() - started_ >= options_.max_duration) state_.stop_reason = StopReason::kMaxDuration;
+    else if (state_.epoch - state_.best_epoch >= options_.patience)
+      state_.stop_reason = StopReason::kEarlyStopping;
+    else return false;
+    return true;
+  }
+
+  // One pass over the rows; the mean log-density seen on the way, NaN when it diverged.
+  absl::StatusOr<double> Epoch() {
+    const RowsView<const float> rows = data_.epoch_rows(state_.epoch);
+    std::vector<std::int64_t> order(static_cast<std::size_t>(data_.rows));
+    std::iota(order.begin(), order.end(), 0);
+    Shuffle(order, order.size(), options_.seed, static_cast<std::uint32_t>(state_.epoch + 1));
+    double sum = 0.0;
+    for (std::int64_t s = 0; s < steps_per_epoch_; ++s) {
+      if (stop_.stop_requested()) return absl::CancelledError("training was cancelled");
+      const std::int64_t first = s * batch_.rows();
+      const std::int64_t count = std::min(batch_.rows(), data_.rows - first);
+      for (std::int64_t r = 0; r < count; ++r)
+        std::copy_n(rows.data + order[first + r] * rows.cols, rows.cols, batch_.data() + r * rows.cols);
+      const auto gradient = session_.ComputeGradient({batch_.data(), count, rows.cols}, {});
+      if (!std::isfinite(gradient.loss) || !std::isfinite(gradient.gradient_norm))
+        return std::numeric_limits<double>::quiet_NaN();
+      sum -= gradient.loss * static_cast<double>(count);
+      const std::int64_t step = state_.epoch * steps_per_epoch_ + s;
+      // The last, shorter batch counts by its rows.
+      const double weight = static_cast<double>(count) / static_cast<double>(batch_.rows());
+      session_.Step({.learning_rate = weight * state_.rate_scale *
+                                      LearningRate(options_, step, Fraction(step)),
+                     .weight_decay = options_.weight_decay,
+                     .gradient_scale = options_.gradient_clip_norm > 0.0
+                                           ? std::min(1.0, options_.gradient_clip_norm /
+                                                               std::max(gradient.gradient_norm, 1e-12))
+                                           : 1.0,
+                     .ema_decay = options_.ema_decay});
+    }
+    return sum / static_cast<double>(data_.rows);
+  }
+
+  // Back to the end of the last good epoch, with half the rate.
+  absl::Status StepBack() {
+    if (++state_.divergences > FitOptions::kMaxDivergences)
+      return absl::FailedPreconditionError(absl::StrCat(
+          "training diverged ", state_.divergences, " times although the learning rate was halved to ",
+          state_.rate_scale * options_.learning_rate,
+          " in epoch ", state_.epoch + 1, "; lower learning_rate or check the table for extreme values"));
+    state_.rate_scale *= 0.5;
+    session_.Restore(last_good_);
+    return absl::OkStatus();
+  }
+
+  void KeepBest(double validation) {
+    const TrainState now = session_.Save();
+    state_.best = options_.ema_decay > 0.0 ? now.ema : now.parameters;
+    state_.best_validation_nats = validation;
+    state_.best_epoch = state_.epoch;
+  }
+
+  void Report(const ProgressCallback& progress, double train, double validation, absl::Duration took) {
+    if (!progress) return;
+    const double left = 1.0 - Fraction(state_.epoch * steps_per_epoch_);
+    const double seconds = state_.seconds;
+    progress({.epoch = state_.epoch,
+              .step = state_.epoch * steps_per_epoch_,
+              .train_nats = train,
+              .validation_nats = validation,
+              .best_validation_nats = state_.best_validation_nats,
+              .rows_per_second = static_cast<double>(data_.rows) / std::max(1e-9, absl::ToDoubleSeconds(took)),
+              .elapsed = absl::Seconds(seconds),
+              .eta = absl::Seconds(seconds * std::max(0.0, left) / std::max(1e-9, 1.0 - left))});
+  }
+
+  TrainSession& session_;
+  const FitData& data_;
+  const FitOptions& options_;
+  std::stop_token stop_;
+  FitState& state_;
+  Rows<float> batch_;
+  std::int64_t steps_per_epoch_ = 1;
+  absl::Time started_;
+  TrainState last_good_;
+};
+
+}  // namespace
+
+double LearningRate(const FitOptions& options, std::int64_t step, double fraction) {
+  double rate = options.learning_rate;
+  if (step < options.warmup_steps)
+    rate *= static_cast<double>(step + 1) / static_cast<double>(options.warmup_steps);
+  if (options.schedule == LearningRateSchedule::kCosine) {
+    const double cosine = 0.5 * (1.0 + std::cos(std::numbers::pi * std::clamp(fraction, 0.0, 1.0)));
+    rate *= kFloorOfCosine + (1.0 - kFloorOfCosine) * cosine;
+  }
+  return rate;
+}
+
+absl::StatusOr<double> MeanLogProb(TrainSession& session, RowsView<const float> rows, bool use_ema,
+                                   std::stop_token stop) {
+  std::vector<double> log_prob(static_cast<std::size_t>(rows.rows));
+  MILLRACE_RETURN_IF_ERROR(session.LogProb(rows, {}, use_ema, log_prob, std::move(stop)));
+  double sum = 0.0;
+  for (double value : log_prob) sum += value;
+  return sum / static_cast<double>(rows.rows);
+}
+
+absl::Status Fit(TrainSession& session, const FitData& data, const FitOptions& options,
+                 const ProgressCallback& progress,
+                 const std::function<absl::Status(const FitState&)>& after_epoch, std::stop_token stop,
+                 FitState& state) {
+  return Run(session, data, options, std::move(stop), state).Loop(progress, after_epoch);
+}
+
+}  // namespace millrace

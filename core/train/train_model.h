@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a user's rows to a model: columns, split, default architecture, training, calibration, report.
+#ifndef MILLRACE_CORE_TRAIN_TRAIN_MODEL_H_
+#define MILLRACE_CORE_TRAIN_TRAIN_MODEL_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/rows.h"
+#include "core/flow/backend.h"
+#include "core/model.h"
+
+namespace millrace {
+
+// What a caller fixes of the architecture; unset fields are chosen from the number of rows and columns.
+struct MafChoice {
+  std::optional<int> layers;              // [1, MafSpec::kMaxLayers]
+  std::optional<std::vector<int>> hidden_sizes;
+  std::optional<bool> residual;
+  std::optional<Mixing> mixing;
+  std::optional<Activation> activation;
+  std::optional<bool> act_norm;
+};
+
+enum class LearningRateSchedule { kCosine, kConstant };
+
+// How to train. Unset fields are chosen from the number of rows and columns and reported in the model's
+// spec and report. Validate names the field, its value and its range.
+struct TrainOptions {
+  std::optional<int> batch_size;             // [1, 1048576]
+  std::optional<int> max_epochs;             // [1, 1000000]
+  std::optional<absl::Duration> max_duration;  // > 0; the cosine schedule ends with whichever comes first
+  std::optional<double> learning_rate;       // (0, 1]
+  LearningRateSchedule schedule = LearningRateSchedule::kCosine;
+  std::optional<int> warmup_steps;           // >= 0
+  std::optional<double> weight_decay;        // >= 0
+  std::optional<double> ema_decay;           // [0, 1); 0: off
+  std::optional<double> gradient_clip_norm;  // > 0
+  std::optional<int> patience;               // epochs without improvement, >= 1
+  double validation_fraction = 0.1;          // (0, 0.5]
+  double calibration_fraction = 0.1;         // (0, 0.5]
+  double false_positive_rate = 0.01;         // stored with the model, (0, 1)
+  std::uint64_t seed = 0;                    // of the split, shuffles, noise and initial weights
+};
+
+struct TrainProgress {
+  std::int64_t epoch = 0;            // completed
+  std::int64_t step = 0;
+  double train_nats = 0.0;           // mean log-density over the epoch, standardised units
+  double validation_nats = 0.0;
+  double best_validation_nats = 0.0;
+  double rows_per_second = 0.0;
+  absl::Duration elapsed;
+  absl::Duration eta;                // until the schedule ends; early stopping may come first
+};
+
+// Called on the training thread after every epoch; must return soon.
+using ProgressCallback = std::function<void(const TrainProgress&)>;
+
+// Where to keep checkpoints and whether to go on from one.
+struct CheckpointOptions {
+  std::string path;  // empty: none
+  absl::Duration interval = absl::Minutes(1);
+};
+
+struct TrainRequest {
+  std::vector<ColumnSpec> columns;     // one a column of the rows
+  MafChoice architecture;
+  TrainOptions options;
+  CheckpointOptions checkpoint;
+};
+
+// INVALID_ARGUMENT for options or spec out of range, fewer than kMinRows rows, non-finite values (row,
+// column, value); FAILED_PRECONDITION when training diverged again and again; CANCELLED when stopped.
+// Blocks for as long as training takes. Deterministic but for max_duration.
+absl::StatusOr<Model> TrainModel(const TrainRequest& request, RowsView<const double> rows,
+                                 Backend& backend, const ProgressCallback& progress,
+                                 std::stop_token stop);
+
+inline constexpr std::int64_t kMinRows = 8;
+
+absl::Status Validate(const TrainOptions& options);
+
+// The architecture for `rows` rows of `dim` columns: the default for a table nobody tuned for, with
+// what the caller chose. INVALID_ARGUMENT when the choice contradicts itself.
+absl::StatusOr<FlowSpec> ChooseSpec(const MafChoice& choice, std::int64_t rows, int dim,
+                                    std::uint64_t seed);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CORE_TRAIN_TRAIN_MODEL_H_

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/transforms/lu_linear.h"
+
+#include <cmath>
+
+#include "core/base/cholesky.h"
+#include "core/math/affine.h"
+
+namespace millrace {
+
+LuLinear::LuLinear(int dim, bool whiten, const std::string& prefix, ParameterLayout& layout)
+    : dim_(dim), whiten_(whiten) {
+  layer_.lower = layout.Add(prefix + "lower", dim, dim, true);
+  layer_.upper = layout.Add(prefix + "upper", dim, dim, true);
+  layer_.log_diagonal = layout.Add(prefix + "log_diagonal", 1, dim, false);
+  layer_.bias = layout.Add(prefix + "bias", 1, dim, false);
+}
+
+void LuLinear::Forward(Pass& pass, Matrix x, Vector log_det) const {
+  const PassScope scope(pass);
+  const Matrix scratch = pass.arena.NewMatrix(x.rows, x.cols);
+  if (pass.tape != nullptr) {
+    const Matrix input = pass.arena.NewMatrix(x.rows, x.cols);
+    pass.kernels.Copy(x, input);
+    pass.tape->Push(input);
+  }
+  pass.kernels.LuForward(layer_, pass.weights, x, scratch, log_det);
+}
+
+void LuLinear::Inverse(Pass& pass, Matrix z, Vector log_det) const {
+  pass.kernels.LuInverse(layer_, pass.weights, z, log_det);
+  if (pass.tape == nullptr) return;
+  const Matrix output = pass.arena.NewMatrix(z.rows, z.cols);
+  pass.kernels.Copy(z, output);
+  pass.tape->Push(output);
+}
+
+void LuLinear::Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) const {
+  const ConstMatrix x = pass.tape->Pop();
+  pass.kernels.LuAdjoint(layer_, pass.weights, x, log_det_bar, 1.0f, pass.arena, grad, pass.gradients);
+}
+
+// As for Autoregressive: z_bar = v = (L U)^-T x_bar, parameters as Forward's at v, negated.
+void LuLinear::InverseBackward(Pass& pass, Matrix grad, ConstVector log_det_bar) const {
+  const Arena::Scope scope(pass.arena);
+  const ConstMatrix x = pass.tape->Pop();
+  pass.kernels.LuTransposedSolve(layer_, pass.weights, grad);
+  const Matrix x_bar = pass.arena.NewMatrix(grad.rows, grad.cols);
+  pass.kernels.Copy(grad, x_bar);
+  pass.kernels.LuAdjoint(layer_, pass.weights, x, log_det_bar, -1.0f, pass.arena, x_bar, pass.gradients);
+}
+
+// With the covariance C = R R^T, z = R^-1 (x - mean): U = diag(1 / R_ii) and L = R^-1 diag(R_ii).
+void LuLinear::InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const {
+  const std::vector<double> inverse_root = InverseCholesky(moments.covariance, dim_);
+  const auto at = [&](const Slice& slice, int r, int c) -> float& {
+    return parameters[slice.offset + static_cast<std::size_t>(r) * slice.ld + c];
+  };
+  for (int r = 0; r < dim_; ++r) {
+    double shift = 0.0;
+    for (int c = 0; c <= r; ++c) {
+      const double entry = inverse_root[static_cast<std::size_t>(r) * dim_ + c];
+      shift -= entry * moments.mean[c];
+      const double diagonal = inverse_root[static_cast<std::size_t>(c) * dim_ + c];
+      if (c < r) at(layer_.lower, r, c) = static_cast<float>(entry / diagonal);
+      else at(layer_.log_diagonal, 0, r) = static_cast<float>(SoftClipInverse(std::log(diagonal)));
+    }
+    at(layer_.bias, 0, r) = static_cast<float>(shift);
+  }
+}
+
+}  // namespace millrace

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bijection of rows, one layer of a flow.
+#ifndef MILLRACE_CORE_TRANSFORMS_TRANSFORM_H_
+#define MILLRACE_CORE_TRANSFORMS_TRANSFORM_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/base/matrix.h"
+#include "core/exec/parameters.h"
+#include "core/exec/pass.h"
+
+namespace millrace {
+
+// Means and covariance over rows of what reaches a transform, in double.
+struct Moments {
+  std::vector<double> mean;        // [dim]
+  std::vector<double> covariance;  // [dim, dim] row-major
+};
+
+// Stateless and thread-safe; parameters come in through `Pass`. Forward is data -> latent, Inverse is
+// latent -> data. All four work in place on `x` [rows, dim] and ADD to log_det the log of the absolute
+// determinant of their own Jacobian.
+//
+// The laws every transform obeys (tests/core/transforms/laws_test.cc): Inverse(Forward(x)) = x; their
+// log-dets cancel; log_det = log|det dz/dx|; Backward is the adjoint of Forward, InverseBackward that of
+// Inverse; the result of a row does not depend on the rows beside it.
+class Transform {
+ public:
+  virtual ~Transform() = default;
+
+  virtual void Forward(Pass& pass, Matrix x, Vector log_det) const = 0;
+  virtual void Inverse(Pass& pass, Matrix z, Vector log_det) const = 0;
+
+  // After Forward with a tape: grad holds dL/dz and becomes dL/dx, where the loss also depends on
+  // log_det with derivative log_det_bar; parameter and context gradients are added.
+  virtual void Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) const = 0;
+  // After Inverse with a tape: grad holds dL/dx and becomes dL/dz.
+  virtual void InverseBackward(Pass& pass, Matrix grad, ConstVector log_det_bar) const = 0;
+
+  // Writes the initial parameters; the same seed gives the same values.
+  virtual void Initialise(std::uint64_t seed, std::span<float> parameters) const = 0;
+
+  // Data-dependent initialisation: transforms that want it are given the moments of their inputs once,
+  // before training, in chain order. The result is ordinary parameters, saved with the others.
+  virtual bool WantsMoments() const { return false; }
+  virtual void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const;
+
+  // True when z_i depends on x_1 .. x_i only, whatever the parameters.
+  virtual bool IsTriangular() const = 0;
+};
+
+inline void Transform::InitialiseFromMoments(const Moments&, std::span<float>) const {}
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CORE_TRANSFORMS_TRANSFORM_H_

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/cli/commands/command.h"
+
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "client/cli/io/file_error.h"
+#include "client/cli/io/number.h"
+#include "client/status.h"
+
+namespace millrace::cli {
+namespace {
+
+std::string SetModel(const std::string& text, client::ModelRef& model) {
+  const std::size_t colon = text.rfind(':');
+  model.name = text.substr(0, colon);
+  if (colon == std::string::npos) return "";
+  const bool number = absl::SimpleAtoi(text.substr(colon + 1), &model.version);
+  return number && model.version > 0 ? ""
+                                     : "MODEL is NAME or NAME:VERSION, VERSION a number from 1 up";
+}
+
+std::string SetTimeout(const std::string& text, client::ClientOptions& options) {
+  absl::Duration timeout;
+  if (!absl::ParseDuration(text, &timeout) || timeout <= absl::ZeroDuration()) {
+    return "is not a duration such as 30s, 5m or 1h30m";
+  }
+  options.timeout = options.train_timeout = timeout;
+  return "";
+}
+
+}  // namespace
+
+int ExitCode(const absl::Status& status) {
+  if (status.ok()) return 0;
+  if (IsFileError(status)) return 3;
+  return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status) ? 4 : 1;
+}
+
+void ServerFlags::AddTo(CLI::App& command) {
+  command.add_option("-s,--server", options.target, "Address of the server, HOST:PORT")
+      ->envname("MILLRACE_SERVER")
+      ->capture_default_str()
+      ->group("Server");
+  command
+      .add_option_function<std::string>(
+          "--timeout", [](const std::string&) {},
+          "Longest wait for one reply, e.g. 30s, 5m; default 60s, for training 24h")
+      ->check([this](const std::string& text) { return SetTimeout(text, options); })
+      ->type_name("DURATION")
+      ->group("Server");
+}
+
+void ModelFlag::AddTo(CLI::App& command) {
+  command
+      .add_option_function<std::string>(
+          "MODEL", [](const std::string&) {}, "NAME for its latest version, or NAME:VERSION")
+      ->check([this](const std::string& text) { return SetModel(text, model); })
+      ->type_name("")
+      ->required();
+}
+
+void InputFlags::AddTo(CLI::App& command) {
+  command
+      .add_option("FILE", path,
+                  "Table: CSV (also .gz), .npy or .npz; '-' is standard input (CSV or .npy)")
+      ->type_name("")
+      ->capture_default_str();
+  AddChoice<Header>(
+      command, "--header",
+      "Whether a CSV begins with names; auto: if no field of its first line is a number",
+      {{"auto", Header::kAuto}, {"yes", Header::kYes}, {"no", Header::kNo}},
+      [this](Header header) { options.header = header; })
+      ->group("Input");
+  command
+      .add_option_function<std::string>(
+          "--delimiter",
+          [this](const std::string& text) { options.delimiter = text == "tab" ? '\t' : text[0]; },
+          "What separates fields of a CSV: one character or 'tab'; default: comma, semicolon or "
+          "tab")
+      ->check([](const std::string& text) {
+        return text == "tab" || (text.size() == 1 && text != "\"")
+                   ? ""
+                   : "must be one character, or tab";
+      })
+      ->type_name("CHAR")
+      ->group("Input");
+  command.add_option("--key", options.key, "Array of an .npz archive; default: X, or the only one")
+      ->type_name("NAME")
+      ->group("Input");
+  AddList(command, "--columns", "Columns to use, by name or number from 0; default: all",
+          "NAME,...", options.columns)
+      ->group("Input");
+}
+
+void OutputFlags::AddTo(CLI::App& command) {
+  output = command.add_option("-o,--output", path, "File to write; '-' is standard output")
+               ->type_name("FILE")
+               ->capture_default_str()
+               ->group("Output");
+  AddChoice<Format>(command, "--format", "Default: by the file's name (.npy, .jsonl), else csv",
+                    {{"csv", Format::kCsv}, {"npy", Format::kNpy}, {"jsonl", Format::kJsonLines}},
+                    [this](Format chosen) { format = chosen; })
+      ->group("Output");
+}
+
+std::vector<std::string> NamesOf(const std::vector<std::string>& names, int cols) {
+  if (!names.empty()) return names;
+  std::vector<std::string> numbered;
+  for (int i = 0; i < cols; ++i) numbered.push_back(absl::StrCat("x", i));
+  return numbered;
+}
+
+absl::Status Locate(const absl::Status& status, const TableReader& reader, std::int64_t first_row) {
+  const auto detail = client::ErrorDetailOf(status);
+  if (!detail || !detail->has_row()) return status;
+  const std::int64_t row = first_row + static_cast<std::int64_t>(detail->row());
+  return absl::Status(status.code(),
+                      absl::StrCat(reader.Location(row), ": ", std::string(status.message())));
+}
+
+void MeanOf::Add(double value) {
+  const double before = value - mean_;
+  mean_ += before / static_cast<double>(++count_);
+  squares_ += before * (value - mean_);
+}
+
+std::string MeanOf::Line() const {
+  const double n = static_cast<double>(count_);
+  const double error =
+      count_ > 1 ? std::sqrt(squares_ / (n - 1) / n) : std::numeric_limits<double>::quiet_NaN();
+  return absl::StrCat(FormatNumber(mean_), " ", FormatNumber(error), " ", count_, "\n");
+}
+
+}  // namespace millrace::cli

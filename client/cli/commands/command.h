@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the subcommands of `millrace` share.
+#ifndef MILLRACE_CLIENT_CLI_COMMANDS_COMMAND_H_
+#define MILLRACE_CLIENT_CLI_COMMANDS_COMMAND_H_
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/cli/io/table_reader.h"
+#include "client/cli/io/table_writer.h"
+#include "client/client.h"
+
+namespace millrace::cli {
+
+// Each adds one subcommand; when it is the one that was typed, parsing runs it and sets `result`.
+void AddTrainCommand(CLI::App& app, absl::Status& result);
+void AddLogProbCommand(CLI::App& app, absl::Status& result);
+void AddScoreCommand(CLI::App& app, absl::Status& result);
+void AddSampleCommand(CLI::App& app, absl::Status& result);
+void AddInterpolateCommand(CLI::App& app, absl::Status& result);
+void AddModelsCommand(CLI::App& app, absl::Status& result);
+void AddDescribeCommand(CLI::App& app, absl::Status& result);
+void AddDeleteCommand(CLI::App& app, absl::Status& result);
+void AddGenerateCommand(CLI::App& app, absl::Status& result);
+
+// 0 for OK; 4 where no server answered (in time); 3 for a file; 1 for everything else. Wrong usage
+// is 2.
+int ExitCode(const absl::Status& status);
+
+// --server and --timeout.
+struct ServerFlags {
+  client::ClientOptions options;
+  void AddTo(CLI::App& command);
+};
+
+// The positional MODEL: NAME or NAME:VERSION.
+struct ModelFlag {
+  client::ModelRef model;
+  void AddTo(CLI::App& command);
+};
+
+// The positional FILE and what tells how to read it.
+struct InputFlags {
+  std::string path = "-";
+  ReadOptions options;
+  void AddTo(CLI::App& command);
+};
+
+// --output and --format.
+struct OutputFlags {
+  std::string path = "-";
+  Format format = Format::kAuto;
+  CLI::Option* output = nullptr;
+  void AddTo(CLI::App& command);
+  absl::StatusOr<std::unique_ptr<TableWriter>> Open(std::vector<OutputColumn> columns) const {
+    return OpenWriter(path, format, std::move(columns));
+  }
+};
+
+// Rows that are read in one go.
+inline constexpr std::int64_t kRowsPerPiece = 16384;
+
+// A check for options of unsigned type, which would take -1 for the largest number there is.
+inline std::string NotNegative(const std::string& text) {
+  return text.starts_with('-') ? "is negative: " + text : "";
+}
+
+// Adds an option whose value is one of `words`; help and errors list them.
+template <typename T, typename Set>
+CLI::Option* AddChoice(CLI::App& command, const std::string& name, const std::string& what,
+                       const std::vector<std::pair<std::string, T>>& words, Set set) {
+  std::string list;
+  for (const auto& [word, value] : words) list += (list.empty() ? "" : "|") + word;
+  const auto check = [words, set, list](const std::string& text) -> std::string {
+    for (const auto& [word, value] : words) {
+      if (word != text) continue;
+      set(value);
+      return "";
+    }
+    return "is '" + text + "', not one of " + list;
+  };
+  return command
+      .add_option_function<std::string>(
+          name, [](const std::string&) {}, what)
+      ->check(check)
+      ->type_name(list);
+}
+
+// Adds an option that takes a list NAME,NAME,... in one argument, and may be repeated.
+template <typename T>
+CLI::Option* AddList(CLI::App& command, const std::string& name, const std::string& what,
+                     const std::string& type, std::vector<T>& values) {
+  return command.add_option(name, values, what)
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name(type);
+}
+
+// The names of a table's columns: its own, or x0, x1, …
+std::vector<std::string> NamesOf(const std::vector<std::string>& names, int cols);
+
+// Puts in front of a server's error where the row at fault stands, for a request that began at row
+// `first_row` of the file.
+absl::Status Locate(const absl::Status& status, const TableReader& reader, std::int64_t first_row);
+
+// Mean and standard error of a series.
+class MeanOf {
+ public:
+  void Add(double value);
+  // "MEAN STANDARD_ERROR COUNT\n".
+  std::string Line() const;
+
+ private:
+  std::int64_t count_ = 0;
+  double mean_ = 0;
+  double squares_ = 0;  // sum of squared deviations from the mean
+};
+
+}  // namespace millrace::cli
+
+#endif  // MILLRACE_CLIENT_CLI_COMMANDS_COMMAND_H_

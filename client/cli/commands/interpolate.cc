@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+// millrace interpolate
+#include <algorithm>
+#include <memory>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "client/cli/commands/command.h"
+#include "client/cli/io/file_error.h"
+
+namespace millrace::cli {
+namespace {
+
+struct Flags {
+  ServerFlags server;
+  ModelFlag model;
+  InputFlags input;
+  OutputFlags output;
+  client::InterpolateOptions options;
+  std::vector<std::int64_t> rows = {0, 1};
+};
+
+// Rows `wanted` of the file, in that order.
+absl::StatusOr<client::Table> PickRows(TableReader& reader,
+                                       const std::vector<std::int64_t>& wanted) {
+  client::Table ends{reader.column_names(), std::ssize(wanted), reader.cols(), {}};
+  ends.values.resize(wanted.size() * static_cast<std::size_t>(reader.cols()));
+  const std::int64_t last = *std::max_element(wanted.begin(), wanted.end());
+  for (std::int64_t first = 0; first <= last;) {
+    const auto piece = reader.Read(std::min(kRowsPerPiece, last - first + 1));
+    if (!piece.ok()) return piece.status();
+    if (piece->rows == 0) {
+      return FileError(reader.Location(first),
+                       absl::StrCat("ends before row ", last, " (counted from 0)"));
+    }
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      const std::int64_t r = wanted[i] - first;
+      if (r < 0 || r >= piece->rows) continue;
+      std::copy(piece->row(r).begin(), piece->row(r).end(),
+                ends.values.begin() + static_cast<std::ptrdiff_t>(i) * reader.cols());
+    }
+    first += piece->rows;
+  }
+  return ends;
+}
+
+absl::Status Run(const Flags& flags) {
+  auto reader = OpenTable(flags.input.path, flags.input.options);
+  if (!reader.ok()) return reader.status();
+  const auto ends = PickRows(**reader, flags.rows);
+  if (!ends.ok()) return ends.status();
+  const client::Client client(flags.server.options);
+  const auto result = client.Interpolate(flags.model.model, *ends, flags.options);
+  if (!result.ok()) return result.status();
+
+  std::vector<OutputColumn> columns = {{"t"}};
+  for (std::string& name : NamesOf(result->path.column_names, result->path.cols)) {
+    columns.push_back({std::move(name)});
+  }
+  columns.push_back({"log_prob"});
+  auto writer = flags.output.Open(std::move(columns));
+  if (!writer.ok()) return writer.status();
+  std::vector<double> values;
+  for (std::int64_t r = 0; r < result->path.rows; ++r) {
+    values.push_back(static_cast<double>(r) / static_cast<double>(result->path.rows - 1));
+    values.insert(values.end(), result->path.row(r).begin(), result->path.row(r).end());
+    values.push_back(result->log_prob[static_cast<std::size_t>(r)]);
+  }
+  if (absl::Status status = (*writer)->Write(values); !status.ok()) return status;
+  return (*writer)->Close();
+}
+
+}  // namespace
+
+void AddInterpolateCommand(CLI::App& app, absl::Status& result) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand(
+      "interpolate", "Walk from one row of a table to another through latent space");
+  flags->model.AddTo(*command);
+  flags->input.AddTo(*command);
+  command
+      ->add_option_function<std::string>(
+          "--rows", [](const std::string&) {},
+          "The two rows of the table, counted from 0; default: 0,1")
+      ->check([flags](const std::string& text) -> std::string {
+        const std::vector<std::string> parts = absl::StrSplit(text, ',');
+        flags->rows.assign(2, -1);
+        for (std::size_t i = 0; i < parts.size() && parts.size() == 2; ++i) {
+          if (!absl::SimpleAtoi(parts[i], &flags->rows[i])) flags->rows[i] = -1;
+        }
+        return flags->rows[0] >= 0 && flags->rows[1] >= 0 ? ""
+                                                          : "is not two row numbers such as 0,1";
+      })
+      ->type_name("I,J");
+  command->add_option("--steps", flags->options.steps, "Points on the path, both ends included")
+      ->type_name("N")
+      ->capture_default_str();
+  AddChoice<v1::InterpolationMethod>(
+      *command, "--method", "Default: spherical",
+      {{"linear", v1::INTERPOLATION_METHOD_LINEAR},
+       {"spherical", v1::INTERPOLATION_METHOD_SPHERICAL}},
+      [flags](v1::InterpolationMethod method) { flags->options.method = method; });
+  flags->server.AddTo(*command);
+  flags->output.AddTo(*command);
+  command->callback([flags, &result] { result = Run(*flags); });
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/cli/commands/progress.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace millrace::cli {
+namespace {
+
+std::string Clock(std::int64_t seconds) {
+  if (seconds >= 3600) {
+    return absl::StrFormat("%d:%02d:%02d", seconds / 3600, seconds / 60 % 60, seconds % 60);
+  }
+  return absl::StrFormat("%d:%02d", seconds / 60, seconds % 60);
+}
+
+const char* Describe(v1::StopReason reason) {
+  switch (reason) {
+    case v1::STOP_REASON_MAX_EPOCHS:
+      return "all epochs done";
+    case v1::STOP_REASON_MAX_DURATION:
+      return "the time was up";
+    case v1::STOP_REASON_EARLY_STOPPING:
+      return "validation no longer improved";
+    default:
+      return "unknown reason";
+  }
+}
+
+std::string FigureLine(const char* name, const v1::LogDensityFigure& figure) {
+  return absl::StrFormat(
+      "  %-20s %10.4f ± %.4f nats per row (%10.4f in standardised units), %d rows\n", name,
+      figure.user_nats(), figure.standard_error(), figure.standardised_nats(), figure.rows());
+}
+
+}  // namespace
+
+std::string ProgressLine(const v1::TrainProgress& progress) {
+  std::string line = absl::StrCat("epoch ", progress.epoch());
+  if (!std::isnan(progress.validation_nats())) {
+    absl::StrAppendFormat(&line, "  train %.3f  validation %.3f (best %.3f) nats",
+                          progress.train_nats(), progress.validation_nats(),
+                          progress.best_validation_nats());
+  }
+  absl::StrAppendFormat(&line, "  %.0f rows/s  %s elapsed", progress.rows_per_second(),
+                        Clock(progress.elapsed().seconds()));
+  if (progress.has_remaining()) {
+    absl::StrAppendFormat(&line, ", %s left", Clock(progress.remaining().seconds()));
+  }
+  return line;
+}
+
+void ProgressPrinter::Print(const v1::TrainResponse& event, absl::Time now) {
+  if (event.has_accepted()) {
+    out_ << "accepted " << event.accepted().rows() << " rows of " << event.accepted().cols()
+         << " columns\n"
+         << std::flush;
+  } else if (event.has_progress() && is_terminal_) {
+    out_ << "\r\x1b[K" << ProgressLine(event.progress()) << std::flush;
+    in_line_ = true;
+  } else if (event.has_progress() && now - last_ >= absl::Seconds(1)) {
+    out_ << ProgressLine(event.progress()) << '\n' << std::flush;
+    last_ = now;
+  }
+}
+
+void ProgressPrinter::End() {
+  if (in_line_) out_ << '\n' << std::flush;
+  in_line_ = false;
+}
+
+std::string ReportText(const v1::TrainingReport& report) {
+  std::string text = absl::StrFormat(
+      "  rows                 %d for fitting, %d for validation, %d for calibration\n"
+      "  training             %d epochs, %d steps in %.1f s: %s\n",
+      report.fit_rows(), report.validation_rows(), report.calibration_rows(), report.epochs(),
+      report.steps(), report.seconds(), Describe(report.stop_reason()));
+  text += FigureLine("train", report.train());
+  text += FigureLine("validation", report.validation());
+  text += FigureLine("held out", report.held_out());
+  text += FigureLine("Gaussian, held out", report.gaussian_held_out());
+  if (report.fell_back_to_gaussian()) {
+    text += "  the flow was no better than a Gaussian, so the Gaussian was kept\n";
+  }
+  for (const std::string& warning : report.warnings())
+    absl::StrAppend(&text, "  warning: ", warning, "\n");
+  return text;
+}
+
+}  // namespace millrace::cli

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/cli/commands/train_flags.h"
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "client/cli/commands/command.h"
+#include "client/cli/io/number.h"
+
+namespace millrace::cli {
+namespace {
+
+// Adds --name, whose value goes to `set`.
+template <typename T, typename Set>
+void Add(CLI::App& command, const char* group, const char* name, const char* what, Set set) {
+  CLI::Option* option = command
+                            .add_option_function<T>(
+                                name, [set](const T& value) { set(value); }, what)
+                            ->group(group);
+  if constexpr (std::is_unsigned_v<T>) option->check(NotNegative)->type_name("N");
+}
+
+absl::StatusOr<v1::ColumnSpec*> Find(v1::TrainSpec& spec, const std::string& name) {
+  for (v1::ColumnSpec& column : *spec.mutable_columns()) {
+    if (column.name() == name) return &column;
+  }
+  return absl::InvalidArgumentError(absl::StrCat("the table has no column '", name, "'"));
+}
+
+bool SetBounds(const std::string& text, v1::ColumnSpec& column) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string::npos) return false;
+  const std::string low = text.substr(0, colon);
+  const std::string high = text.substr(colon + 1);
+  double value = 0;
+  if (!low.empty()) {
+    if (!ParseNumber(low, value)) return false;
+    column.set_lower_bound(value);
+  }
+  if (!high.empty()) {
+    if (!ParseNumber(high, value)) return false;
+    column.set_upper_bound(value);
+  }
+  return true;
+}
+
+bool SetBinWidth(const std::string& text, v1::ColumnSpec& column) {
+  double value = 0;
+  if (!ParseNumber(text, value)) return false;
+  column.set_bin_width(value);
+  return true;
+}
+
+// Sets what texts NAME=VALUE say; `form` is what VALUE looks like.
+template <typename Set>
+absl::Status SetForColumns(v1::TrainSpec& spec, const std::vector<std::string>& texts,
+                           const char* form, Set set) {
+  for (const std::string& text : texts) {
+    const std::size_t equals = text.rfind('=');
+    const auto column = Find(spec, text.substr(0, equals));
+    if (!column.ok()) return column.status();
+    if (equals == std::string::npos || !set(text.substr(equals + 1), **column)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", text, "' is not NAME=VALUE with VALUE ", form));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void TrainFlags::AddTo(CLI::App& command) {
+  AddFlow(command);
+  AddTraining(command);
+  AddColumns(command);
+}
+
+void TrainFlags::AddFlow(CLI::App& command) {
+  constexpr char kGroup[] = "Flow (whatever is not given is chosen from the table)";
+  const auto maf = [this] { return spec_.mutable_flow()->mutable_maf(); };
+  Add<std::uint32_t>(command, kGroup, "--layers", "Autoregressive layers",
+                     [maf](std::uint32_t n) { maf()->set_layers(n); });
+  AddList(command, "--hidden", "Widths of the hidden layers, e.g. 100,100", "N,...", hidden_sizes_)
+      ->check(NotNegative)
+      ->group(kGroup);
+  AddChoice<v1::Mixing>(command, "--mixing", "What stands between layers",
+                        {{"none", v1::MIXING_NONE},
+                         {"reverse", v1::MIXING_REVERSE},
+                         {"random", v1::MIXING_RANDOM},
+                         {"lu", v1::MIXING_LU}},
+                        [maf](v1::Mixing mixing) { maf()->set_mixing(mixing); })
+      ->group(kGroup);
+  AddChoice<v1::Activation>(
+      command, "--activation", "Activation of the hidden layers",
+      {{"relu", v1::ACTIVATION_RELU}, {"tanh", v1::ACTIVATION_TANH}, {"elu", v1::ACTIVATION_ELU}},
+      [maf](v1::Activation activation) { maf()->set_activation(activation); })
+      ->group(kGroup);
+  const auto add_switch = [&](const char* name, const char* what, auto set) {
+    AddChoice<bool>(command, name, what, {{"yes", true}, {"no", false}}, set)->group(kGroup);
+  };
+  add_switch("--residual", "Residual conditioners", [maf](bool on) { maf()->set_residual(on); });
+  add_switch("--act-norm", "An ActNorm before every layer",
+             [maf](bool on) { maf()->set_act_norm(on); });
+  add_switch("--whiten", "Start with a linear map that whitens the rows",
+             [maf](bool on) { maf()->set_whiten(on); });
+}
+
+void TrainFlags::AddTraining(CLI::App& command) {
+  constexpr char kGroup[] = "Training (whatever is not given is chosen from the table)";
+  v1::TrainingOptions* options = spec_.mutable_options();
+  const auto add_count = [&](const char* name, const char* what, auto set) {
+    Add<std::uint32_t>(command, kGroup, name, what,
+                       [options, set](std::uint32_t value) { (options->*set)(value); });
+  };
+  const auto add_real = [&](const char* name, const char* what, auto set) {
+    Add<double>(command, kGroup, name, what,
+                [options, set](double value) { (options->*set)(value); });
+  };
+  using Options = v1::TrainingOptions;
+  add_count("--batch-size", "Rows per step", &Options::set_batch_size);
+  add_count("--max-epochs", "Most passes over the rows", &Options::set_max_epochs);
+  command
+      .add_option_function<std::string>(
+          "--max-duration", [](const std::string&) {}, "Longest time for fitting, e.g. 90s, 10m")
+      ->check([options](const std::string& text) {
+        absl::Duration duration;
+        if (!absl::ParseDuration(text, &duration) || duration <= absl::ZeroDuration() ||
+            duration > absl::Hours(1e6)) {
+          return "is not a duration such as 90s or 10m";
+        }
+        options->mutable_max_duration()->set_seconds(absl::ToInt64Seconds(duration));
+        options->mutable_max_duration()->set_nanos(static_cast<std::int32_t>(
+            absl::ToInt64Nanoseconds(duration - absl::Floor(duration, absl::Seconds(1)))));
+        return "";
+      })
+      ->type_name("DURATION")
+      ->group(kGroup);
+  add_real("--learning-rate", "Peak step size of Adam", &Options::set_learning_rate);
+  AddChoice<v1::LearningRateSchedule>(command, "--schedule", "How the step size changes",
+                                      {{"constant", v1::LEARNING_RATE_SCHEDULE_CONSTANT},
+                                       {"cosine", v1::LEARNING_RATE_SCHEDULE_COSINE}},
+                                      [options](auto schedule) { options->set_schedule(schedule); })
+      ->group(kGroup);
+  add_count("--warmup-steps", "Steps over which the step size rises", &Options::set_warmup_steps);
+  add_real("--weight-decay", "Decoupled weight decay", &Options::set_weight_decay);
+  add_real("--ema-decay", "Averaging of the weights; 0 for none", &Options::set_ema_decay);
+  add_real("--clip-norm", "Longest gradient; 0 for no limit", &Options::set_gradient_clip_norm);
+  add_count("--patience", "Epochs without improvement before stopping", &Options::set_patience);
+  add_real("--validation-fraction", "Share of the rows for early stopping",
+           &Options::set_validation_fraction);
+  add_real("--calibration-fraction", "Share of the rows for calibration",
+           &Options::set_calibration_fraction);
+  Add<std::uint64_t>(command, kGroup, "--seed", "Seed of split, weights and shuffling",
+                     [options](std::uint64_t seed) { options->set_seed(seed); });
+  add_real("--false-positive-rate", "Rate at which `score` flags anomalies by default",
+           &Options::set_false_positive_rate);
+}
+
+void TrainFlags::AddColumns(CLI::App& command) {
+  constexpr char kGroup[] = "Columns (nameless ones are x0, x1, ...)";
+  AddList(command, "--discrete", "Columns whose values lie on a lattice", "NAME,...", discrete_)
+      ->group(kGroup);
+  AddList(command, "--continuous", "Columns with a density, even where values repeat", "NAME,...",
+          continuous_)
+      ->group(kGroup);
+  AddList(command, "--bounds", "Values lie between these; either may be left out",
+          "NAME=LOW:HIGH,...", bounds_)
+      ->group(kGroup);
+  AddList(command, "--bin-width", "Distance of neighbouring values of a discrete column",
+          "NAME=WIDTH,...", bin_widths_)
+      ->group(kGroup);
+}
+
+absl::StatusOr<v1::TrainSpec> TrainFlags::SpecFor(const std::string& model,
+                                                  const std::vector<std::string>& names,
+                                                  int cols) const {
+  v1::TrainSpec spec = spec_;
+  spec.set_name(model);
+  for (const std::uint32_t size : hidden_sizes_) {
+    spec.mutable_flow()->mutable_maf()->add_hidden_sizes(size);
+  }
+  const bool flagged =
+      !discrete_.empty() || !continuous_.empty() || !bounds_.empty() || !bin_widths_.empty();
+  if (names.empty() && !flagged) return spec;
+  for (const std::string& name : NamesOf(names, cols)) spec.add_columns()->set_name(name);
+  for (const auto& [list, type] : {std::pair(&discrete_, v1::COLUMN_TYPE_DISCRETE),
+                                   std::pair(&continuous_, v1::COLUMN_TYPE_CONTINUOUS)}) {
+    for (const std::string& name : *list) {
+      const auto column = Find(spec, name);
+      if (!column.ok()) return column.status();
+      (*column)->set_type(type);
+    }
+  }
+  if (absl::Status status = SetForColumns(spec, bounds_, "LOW:HIGH", SetBounds); !status.ok())
+    return status;
+  if (absl::Status status = SetForColumns(spec, bin_widths_, "a number", SetBinWidth); !status.ok())
+    return status;
+  return spec;
+}
+
+}  // namespace millrace::cli

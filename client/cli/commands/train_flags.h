@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef MILLRACE_CLIENT_CLI_COMMANDS_TRAIN_FLAGS_H_
+#define MILLRACE_CLIENT_CLI_COMMANDS_TRAIN_FLAGS_H_
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "millrace/v1/train_messages.pb.h"
+
+namespace millrace::cli {
+
+// The flags of `millrace train` that say what to train and how, put straight into a TrainSpec.
+class TrainFlags {
+ public:
+  void AddTo(CLI::App& command);
+
+  // The spec for a table with these columns; `names` is empty for nameless columns. Columns are
+  // listed where they have names or a flag speaks of one. INVALID_ARGUMENT for a flag on an unknown
+  // column.
+  absl::StatusOr<v1::TrainSpec> SpecFor(const std::string& model,
+                                        const std::vector<std::string>& names, int cols) const;
+
+ private:
+  void AddFlow(CLI::App& command);
+  void AddTraining(CLI::App& command);
+  void AddColumns(CLI::App& command);
+
+  v1::TrainSpec spec_;
+  std::vector<std::string> discrete_;
+  std::vector<std::string> continuous_;
+  std::vector<std::string> bounds_;      // NAME=LOW:HIGH, either number may be left out
+  std::vector<std::string> bin_widths_;  // NAME=WIDTH
+  std::vector<std::uint32_t> hidden_sizes_;
+};
+
+}  // namespace millrace::cli
+
+#endif  // MILLRACE_CLIENT_CLI_COMMANDS_TRAIN_FLAGS_H_

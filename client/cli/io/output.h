@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef MILLRACE_CLIENT_CLI_IO_OUTPUT_H_
+#define MILLRACE_CLIENT_CLI_IO_OUTPUT_H_
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace millrace::cli {
+
+// A file that is written, or standard output for "-". Movable.
+class Output {
+ public:
+  static absl::StatusOr<Output> Open(const std::string& path);
+
+  Output(Output&& other) noexcept
+      : name_(std::move(other.name_)), file_(std::exchange(other.file_, nullptr)) {}
+  Output& operator=(Output&&) = delete;
+  ~Output();
+
+  absl::Status Write(std::string_view bytes);
+  // Flushes and closes; everything is with the operating system when it returns OK.
+  absl::Status Close();
+
+ private:
+  Output(std::string name, std::FILE* file) : name_(std::move(name)), file_(file) {}
+  absl::Status Error() const;
+
+  std::string name_;
+  std::FILE* file_;
+};
+
+}  // namespace millrace::cli
+
+#endif  // MILLRACE_CLIENT_CLI_IO_OUTPUT_H_

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// The C++ client of a Millrace server: trains normalizing flows, asks them for log-densities,
+// scores, samples and paths.
+//
+//   millrace::client::Client client({.target = "localhost:50051"});
+//   absl::StatusOr<LogProbResult> result = client.LogProb({"moons"}, table);
+//
+// Rows travel as Table; specifications, models and reports are the messages of proto/millrace/v1,
+// which say what every field means. Log-densities are nats in the user's own units.
+//
+// Errors are absl::Status with the server's code and message;
+// proto/millrace/v1/density_service.proto lists the codes. Besides: INVALID_ARGUMENT for a Table
+// that breaks its invariants, INTERNAL for a reply that contradicts its contract, UNAVAILABLE where
+// no server answers. ErrorDetailOf() in client/status.h gives the field, row and column at fault.
+#ifndef MILLRACE_CLIENT_CLIENT_H_
+#define MILLRACE_CLIENT_CLIENT_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/options.h"
+#include "client/table.h"
+#include "millrace/v1/density_service.grpc.pb.h"
+#include "millrace/v1/model_service.grpc.pb.h"
+
+namespace millrace::client {
+
+// A model, by name and version; version 0 is the latest that serves.
+struct ModelRef {
+  std::string name;
+  std::uint64_t version = 0;
+};
+
+// Every result names the version that was used. Vectors have one entry per row.
+struct LogProbResult {
+  std::uint64_t version = 0;
+  std::vector<double> log_prob;  // nats; -infinity where out of support
+  std::vector<bool> out_of_support;
+};
+
+struct ScoreOptions {
+  std::optional<double> false_positive_rate = std::nullopt;  // unset: the model's
+  v1::Contributions contributions = v1::CONTRIBUTIONS_NONE;
+};
+
+struct ScoreResult {
+  std::uint64_t version = 0;
+  std::vector<double> log_prob;          // nats
+  std::vector<double> tail_probability;  // (0, 1]
+  std::vector<bool> is_anomaly;
+  std::vector<bool> out_of_support;
+  double false_positive_rate = 0;
+  double threshold = 0;  // nats; anomalies are the rows with log_prob below
+  Table contributions;   // nats, [rows, columns of the model]; empty when none were asked for
+};
+
+struct SampleOptions {
+  std::uint64_t count = 1;
+  std::uint64_t seed = 0;
+  double temperature = 1;
+};
+
+struct SampleResult {
+  std::uint64_t version = 0;
+  Table rows;  // [count, columns of the model], columns named
+};
+
+struct InterpolateOptions {
+  int steps = 10;  // both ends included
+  v1::InterpolationMethod method = v1::INTERPOLATION_METHOD_SPHERICAL;
+};
+
+struct InterpolateResult {
+  std::uint64_t version = 0;
+  Table path;                    // [steps, columns of the model], columns named
+  std::vector<double> log_prob;  // nats
+};
+
+struct TransformResult {
+  std::uint64_t version = 0;
+  Table rows;
+};
+
+// Gives a table piece by piece, a piece without rows after the last. All pieces have the same
+// columns.
+using TableSource = std::function<absl::StatusOr<Table>()>;
+
+// Takes a piece; an error ends the call with that error.
+using TableSink = std::function<absl::Status(const Table&)>;
+
+// Hears of every message of a training (accepted, progress, done), on the calling thread.
+using TrainObserver = std::function<void(const v1::TrainResponse&)>;
+
+// Thread-safe; calls block their thread and may run side by side. Connects on first use, reconnects
+// by itself, and never throws. Movable while no call runs.
+class Client {
+ public:
+  explicit Client(ClientOptions options = {});
+
+  // Sends the whole table, then reports progress until the model is published. `spec.columns` may
+  // be empty. A source's error cancels the training and is returned. Never repeated by itself.
+  absl::StatusOr<v1::TrainDone> Train(const v1::TrainSpec& spec, const TableSource& source,
+                                      const TrainObserver& observer = {},
+                                      const CallOptions& call = {}) const;
+  absl::StatusOr<v1::TrainDone> Train(const v1::TrainSpec& spec, const Table& table,
+                                      const TrainObserver& observer = {},
+                                      const CallOptions& call = {}) const;
+
+  // Methods that take rows: named columns are matched by name in any order, nameless ones by
+  // position. A large table is sent as several requests, one after the other and each with its own
+  // timeout; all use the version that answered the first. Rows are counted over the whole table in
+  // errors.
+  absl::StatusOr<LogProbResult> LogProb(const ModelRef& model, const Table& rows,
+                                        const CallOptions& call = {}) const;
+  absl::StatusOr<ScoreResult> Score(const ModelRef& model, const Table& rows,
+                                    const ScoreOptions& options = {},
+                                    const CallOptions& call = {}) const;
+
+  // Rows to latent points [rows, latent_dim], and back.
+  absl::StatusOr<TransformResult> Encode(const ModelRef& model, const Table& rows,
+                                         const CallOptions& call = {}) const;
+  absl::StatusOr<TransformResult> Decode(const ModelRef& model, const Table& latents,
+                                         const CallOptions& call = {}) const;
+
+  // Between the two rows of `ends`.
+  absl::StatusOr<InterpolateResult> Interpolate(const ModelRef& model, const Table& ends,
+                                                const InterpolateOptions& options = {},
+                                                const CallOptions& call = {}) const;
+
+  // Draws rows; the first form hands each chunk on as it arrives (columns named in every chunk) and
+  // returns the version.
+  absl::StatusOr<std::uint64_t> Sample(const ModelRef& model, const SampleOptions& options,
+                                       const TableSink& sink, const CallOptions& call = {}) const;
+  absl::StatusOr<SampleResult> Sample(const ModelRef& model, const SampleOptions& options,
+                                      const CallOptions& call = {}) const;
+
+  absl::StatusOr<v1::Model> GetModel(const ModelRef& model, const CallOptions& call = {}) const;
+
+  // The latest version of every model; with a name every version of that model. Fetches all pages,
+  // each with its own timeout.
+  absl::StatusOr<std::vector<v1::Model>> ListModels(const std::string& name = "",
+                                                    const CallOptions& call = {}) const;
+
+  // Deletes one version, and returns the versions deleted. Never repeated by itself. version 0 is
+  // INVALID_ARGUMENT.
+  absl::StatusOr<std::vector<std::uint64_t>> DeleteModel(const ModelRef& model,
+                                                         const CallOptions& call = {}) const;
+  absl::StatusOr<std::vector<std::uint64_t>> DeleteAllVersions(const std::string& name,
+                                                               const CallOptions& call = {}) const;
+
+ private:
+  ClientOptions options_;
+  std::unique_ptr<v1::DensityService::Stub> density_;
+  std::unique_ptr<v1::ModelService::Stub> models_;
+};
+
+}  // namespace millrace::client
+
+#endif  // MILLRACE_CLIENT_CLIENT_H_

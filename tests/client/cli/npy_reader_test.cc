@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// .npy and .npz.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <limits>
+
+#include "client/cli/io/file_error.h"
+#include "client/cli/io/table_reader.h"
+#include "tests/client/cli/files.h"
+
+namespace millrace::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+
+std::string Header(const std::string& type, const std::string& shape, bool fortran = false) {
+  return "{'descr': '" + type + "', 'fortran_order': " + (fortran ? "True" : "False") +
+         ", 'shape': (" + shape + "), }";
+}
+
+class NpyFile : public ::testing::Test {
+ protected:
+  absl::StatusOr<client::Table> ReadPath(const std::string& path, const ReadOptions& options = {}) {
+    auto reader = OpenTable(path, options);
+    if (!reader.ok()) return reader.status();
+    client::Table all{(*reader)->column_names(), 0, (*reader)->cols(), {}};
+    while (true) {
+      auto piece = (*reader)->Read(2);
+      if (!piece.ok()) return piece.status();
+      if (piece->rows == 0) return all;
+      all.rows += piece->rows;
+      all.values.insert(all.values.end(), piece->values.begin(), piece->values.end());
+    }
+  }
+  absl::StatusOr<client::Table> Read(const std::string& bytes, const ReadOptions& options = {}) {
+    return ReadPath(folder_.Write("a.npy", bytes), options);
+  }
+  std::string Error(const absl::StatusOr<client::Table>& table) {
+    EXPECT_TRUE(IsFileError(table.status())) << table.status();
+    return std::string(table.status().message());
+  }
+  template <typename T>
+  void ExpectReads(const std::string& type, const std::vector<T>& values) {
+    const auto table =
+        Read(Npy(Header(type, "1, " + std::to_string(values.size())), Bytes(values)));
+    ASSERT_TRUE(table.ok()) << type << ": " << table.status();
+    EXPECT_EQ(table->values, std::vector<double>(values.begin(), values.end())) << type;
+  }
+  TempFolder folder_;
+};
+
+TEST_F(NpyFile, ReadsEveryNumberType) {
+  ExpectReads<double>("<f8", {0.1, -2, 1e300});
+  ExpectReads<float>("<f4", {0.5f, -2, 1e30f});
+  ExpectReads<std::int8_t>("|i1", {-128, 0, 127});
+  ExpectReads<std::uint8_t>("|u1", {0, 200, 255});
+  ExpectReads<std::uint8_t>("|b1", {0, 1, 1});
+  ExpectReads<std::int16_t>("<i2", {-30000, 0, 7});
+  ExpectReads<std::uint16_t>("<u2", {65535, 0, 7});
+  ExpectReads<std::int32_t>("<i4", {-2000000000, 0, 7});
+  ExpectReads<std::uint32_t>("<u4", {4000000000u, 0, 7});
+  ExpectReads<std::int64_t>("<i8", {-(std::int64_t{1} << 53), 0, 7});
+  ExpectReads<std::uint64_t>("<u8", {std::uint64_t{1} << 63, 0, 7});
+}
+
+TEST_F(NpyFile, ReadsHalvesAndBigEndian) {
+  // 1, -2, the smallest and the largest half.
+  const auto halves =
+      Read(Npy(Header("<f2", "4,"), Bytes<std::uint16_t>({0x3c00, 0xc000, 1, 0x7bff})));
+  ASSERT_TRUE(halves.ok()) << halves.status();
+  EXPECT_THAT(halves->values, ElementsAre(1, -2, 0x1p-24, 65504));
+  const auto big = Read(Npy(Header(">i4", "2,"), std::string("\0\0\1\0\xff\xff\xff\xff", 8)));
+  ASSERT_TRUE(big.ok()) << big.status();
+  EXPECT_THAT(big->values, ElementsAre(256, -1));
+}
+
+TEST_F(NpyFile, ReadsBothOrdersAndOneDimension) {
+  const std::vector<double> elements = {1, 2, 3, 4, 5, 6};
+  EXPECT_THAT(Read(Npy(Header("<f8", "3, 2"), Bytes(elements)))->values,
+              ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(Read(Npy(Header("<f8", "3, 2", true), Bytes(elements)))->values,
+              ElementsAre(1, 4, 2, 5, 3, 6));
+  const auto column = Read(Npy(Header("<f8", "6,"), Bytes(elements)));
+  EXPECT_EQ(column->cols, 1);
+  EXPECT_EQ(column->rows, 6);
+}
+
+TEST_F(NpyFile, PicksColumnsByNumber) {
+  const std::string bytes = Npy(Header("<f8", "2, 3"), Bytes<double>({1, 2, 3, 4, 5, 6}));
+  EXPECT_THAT(Read(bytes, {.columns = {"2", "0"}})->values, ElementsAre(3, 1, 6, 4));
+  EXPECT_THAT(Error(Read(bytes, {.columns = {"3"}})), HasSubstr("columns 0 to 2"));
+}
+
+TEST_F(NpyFile, SaysWhichElementIsNotFinite) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_THAT(Error(Read(Npy(Header("<f8", "3, 2"), Bytes<double>({1, 2, 3, 4, 5, nan})))),
+              EndsWith("a.npy, row 2, column 1: nan is not a finite number"));
+}
+
+TEST_F(NpyFile, RefusesWhatIsDamagedOrNoTable) {
+  const std::string elements = Bytes<double>({1, 2, 3, 4});
+  EXPECT_THAT(Error(Read(Npy(Header("<f8", "3, 2"), elements))),
+              HasSubstr("ends before the 3 x 2"));
+  EXPECT_THAT(Error(Read(Npy(Header("<f8", "1, 2"), elements))), HasSubstr("goes on after"));
+  EXPECT_THAT(Error(Read(Npy(Header("<c16", "1, 2"), elements))), HasSubstr("'<c16'"));
+  EXPECT_THAT(Error(Read(Npy(Header("|O", "4,"), elements))), HasSubstr("'|O'"));
+  EXPECT_THAT(Error(Read(Npy(Header("<f8", "2, 2, 1"), elements))), HasSubstr("3 dimensions"));
+  EXPECT_THAT(Error(Read(Npy(Header("<f8", ""), elements))), HasSubstr("0 dimensions"));
+  EXPECT_THAT(Error(Read(Npy(Header("<f8", "0, 2"), ""))), HasSubstr("is 0 x 2"));
+  EXPECT_THAT(Error(Read(Npy(Header("<f8", "-1, 2"), elements))), HasSubstr("no shape"));
+  EXPECT_THAT(Error(Read(Npy("{'descr': '<f8'}", elements))), HasSubstr("no fortran_order"));
+  EXPECT_THAT(Error(Read(Npy("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (4,)}",
+                             elements))),
+              HasSubstr("not plain numbers"));
+  EXPECT_THAT(Error(Read(Npy("", elements))), HasSubstr("not plain numbers"));
+  EXPECT_THAT(Error(Read("\x93NUMPY")), HasSubstr("ends within its header"));
+  EXPECT_THAT(Error(Read(std::string("\x93NUMPY\x01\0\xff\xff{", 11))),
+              HasSubstr("ends within its header"));
+  EXPECT_THAT(Error(Read(std::string("\x93NUMPY\x02\0\xff\xff\xff\xff", 12))),
+              HasSubstr("header of 4294967295 bytes"));
+}
+
+// Sizes that would take more memory than there is, were they believed.
+TEST_F(NpyFile, HugeDeclaredSizesCostNothing) {
+  const std::string elements = Bytes<double>({1, 2});
+  EXPECT_THAT(Error(Read(Npy(Header("<f8", "4611686018427387904, 16"), elements))),
+              HasSubstr("more than can exist"));
+  EXPECT_THAT(Error(Read(Npy(Header("<f8", "99999999999999999999, 1"), elements))),
+              HasSubstr("no shape"));
+  EXPECT_THAT(Error(Read(Npy(Header("<f8", "1, 1099511627776"), elements))), HasSubstr("columns"));
+  EXPECT_THAT(Error(Read(Npy(Header("<f8", "1099511627776, 2"), elements))),
+              HasSubstr("ends before"));
+  EXPECT_THAT(Error(Read(Npy(Header("<f8", "1099511627776, 2", true), elements))),
+              HasSubstr("ends before"));
+}
+
+TEST_F(NpyFile, ReadsArchives) {
+  const std::string x = Npy(Header("<f8", "2, 2"), Bytes<double>({1, 2, 3, 4}));
+  const std::string y = Npy(Header("|u1", "2,"), Bytes<std::uint8_t>({0, 1}));
+  const std::string both = folder_.WriteZip("b.npz", {{"X.npy", x}, {"y.npy", y}});
+  EXPECT_THAT(ReadPath(both)->values, ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(ReadPath(both, {.key = "y"})->values, ElementsAre(0, 1));
+  EXPECT_THAT(Error(ReadPath(both, {.key = "z"})),
+              EndsWith("no array 'z'; the archive holds: X, y"));
+  EXPECT_THAT(ReadPath(folder_.WriteZip("one.npz", {{"y.npy", y}}))->values, ElementsAre(0, 1));
+  EXPECT_THAT(Error(ReadPath(folder_.WriteZip("two.npz", {{"a.npy", x}, {"y.npy", y}}))),
+              HasSubstr("choose one with --key; the archive holds: a, y"));
+  EXPECT_THAT(OpenTable(both, {}).value()->Location(3), EndsWith("b.npz[X], row 3"));
+}
+
+TEST_F(NpyFile, SeesArchivesCutOffOrDamaged) {
+  std::vector<double> values(20000);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i * i % 10007);
+  const std::string path =
+      folder_.WriteZip("b.npz", {{"X.npy", Npy(Header("<f8", "20000, 1"), Bytes(values))}});
+  ASSERT_TRUE(ReadPath(path).ok());
+  const std::string bytes = folder_.Read("b.npz");
+  for (const std::size_t size : {std::size_t{5}, bytes.size() / 2, bytes.size() - 5}) {
+    EXPECT_FALSE(ReadPath(folder_.Write("cut.npz", bytes.substr(0, size))).ok()) << size;
+  }
+  std::string damaged = bytes;
+  for (std::size_t i = 0; i < 8; ++i) damaged[bytes.size() / 2 + i] ^= 0x55;
+  EXPECT_FALSE(ReadPath(folder_.Write("damaged.npz", damaged)).ok());
+  EXPECT_FALSE(ReadPath(folder_.WriteZip("text.npz", {{"X.npy", "no array"}})).ok());
+}
+
+}  // namespace
+}  // namespace millrace::cli

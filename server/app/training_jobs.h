@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trainings, each on a thread of its own, that end in the publication of a model.
+#ifndef MILLRACE_SERVER_APP_TRAINING_JOBS_H_
+#define MILLRACE_SERVER_APP_TRAINING_JOBS_H_
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/base/rows.h"
+#include "core/train/train_model.h"
+#include "server/app/metrics.h"
+#include "server/app/model_repository.h"
+
+namespace millrace {
+
+// TrainModel on a backend, or what stands for it in a test.
+using Trainer = std::function<absl::StatusOr<Model>(
+    const TrainRequest& request, RowsView<const double> rows, const ProgressCallback& progress,
+    std::stop_token stop)>;
+
+// Thread-safe.
+class TrainingJobs {
+  struct Place;
+
+ public:
+  // At most `max_trainings` >= 1 at once. `repository` and `metrics` outlive the jobs.
+  TrainingJobs(int max_trainings, Trainer trainer, ModelRepository& repository, Metrics& metrics);
+  ~TrainingJobs();  // as Shutdown
+
+  // The right to train one name, held from the first word of a request to the end of its training.
+  // Destroying it gives it back.
+  class Slot {
+   public:
+    Slot() = default;
+    Slot(Slot&&) = default;
+    Slot& operator=(Slot&&) = default;
+    bool held() const { return place_ != nullptr; }
+
+   private:
+    friend class TrainingJobs;
+    explicit Slot(std::shared_ptr<Place> place) : place_(std::move(place)) {}
+    std::shared_ptr<Place> place_;
+  };
+
+  // `stop` ends this training; the server requests it too, at Shutdown. INVALID_ARGUMENT for a malformed
+  // name, ABORTED when this name is being trained, UNAVAILABLE when too many are or the server ends.
+  absl::StatusOr<Slot> Reserve(const std::string& name, std::stop_source stop);
+
+  struct Job {
+    TrainRequest request;
+    std::vector<double> values;  // row-major [rows, columns]
+    int columns = 0;             // of the table, >= 1
+    // On a thread of ours; returns soon. Figures are NaN before the first epoch ends.
+    std::function<void(const TrainProgress&)> on_progress;
+    // Called exactly once, after the last on_progress. CANCELLED when stopped, UNAVAILABLE when the
+    // server ended; else as TrainModel and ModelRepository::Publish. Throws nothing.
+    std::function<void(absl::StatusOr<ModelHandle>)> on_done;
+  };
+  // Starts at once: a slot is a thread.
+  void Start(Slot slot, Job job);
+
+  // Ends all trainings, waits for their on_done, and takes no more.
+  void Shutdown();
+
+ private:
+  struct Running;
+  struct Registry;
+
+  void Work();
+  void Pulse(const std::stop_token& stop);
+  absl::StatusOr<ModelHandle> Train(Running& running);
+
+  const Trainer trainer_;
+  ModelRepository& repository_;
+  Metrics& metrics_;
+  const std::shared_ptr<Registry> registry_;  // who trains what; outlived by no slot
+
+  std::mutex mutex_;
+  std::condition_variable_any wake_;
+  std::deque<std::shared_ptr<Running>> waiting_;   // guarded by mutex_, as the next two
+  std::vector<std::shared_ptr<Running>> running_;
+  bool closed_ = false;
+  std::vector<std::jthread> workers_;
+  std::jthread pulse_;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_SERVER_APP_TRAINING_JOBS_H_

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/flags.h"
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/reflection.h"
+#include "absl/flags/usage.h"
+#include "absl/flags/usage_config.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "core/base/error_detail.h"
+#include "core/base/status_macros.h"
+
+namespace millrace {
+namespace {
+
+const Config& Defaults() {
+  static const auto* const defaults = new Config;
+  return *defaults;
+}
+
+}  // namespace
+
+// For flags: "text" and "json".
+bool AbslParseFlag(absl::string_view text, LogFormat* format, std::string* error) {
+  if (text == "text" || text == "json") {
+    *format = text == "json" ? LogFormat::kJson : LogFormat::kText;
+    return true;
+  }
+  *error = "must be text or json";
+  return false;
+}
+
+std::string AbslUnparseFlag(LogFormat format) { return format == LogFormat::kJson ? "json" : "text"; }
+
+}  // namespace millrace
+
+using millrace::Defaults;
+
+ABSL_FLAG(std::string, address, Defaults().address,
+          "Where to listen for gRPC, host:port. There is no encryption and no authentication: keep it "
+          "on loopback or behind a proxy.");
+ABSL_FLAG(std::string, metrics_address, Defaults().metrics_address,
+          "Where Prometheus finds /metrics, host:port. Empty: nowhere.");
+ABSL_FLAG(bool, reflection, Defaults().reflection,
+          "Whether to describe the API to tools such as grpcurl.");
+ABSL_FLAG(std::string, model_dir, Defaults().model_dir,
+          "The folder of the models, <name>/<version>/model.safetensors. Made where it is absent; all "
+          "versions in it are loaded at start.");
+ABSL_FLAG(int, compute_threads, Defaults().compute_threads,
+          "Threads that one large request or a training may use. 0: the CPU quota of the container, "
+          "else all cores.");
+ABSL_FLAG(int, worker_threads, Defaults().worker_threads, "Requests that are computed at once.");
+ABSL_FLAG(int, max_trainings, Defaults().max_trainings, "Trainings at once; more are UNAVAILABLE.");
+ABSL_FLAG(std::int64_t, max_message_bytes, Defaults().limits.max_message_bytes,
+          "Largest message, in either direction.");
+ABSL_FLAG(std::int64_t, max_request_rows, Defaults().limits.max_request_rows,
+          "Most rows of one request, other than Train and Sample.");
+ABSL_FLAG(std::int64_t, max_columns, Defaults().limits.max_columns, "Most columns of a table.");
+ABSL_FLAG(std::int64_t, max_sample_rows, Defaults().limits.max_sample_rows, "Most rows of one Sample.");
+ABSL_FLAG(int, max_sample_streams, Defaults().max_sample_streams,
+          "Open Sample calls; more are UNAVAILABLE.");
+ABSL_FLAG(std::int64_t, max_train_rows, Defaults().limits.max_train_rows,
+          "Most rows of a training table.");
+ABSL_FLAG(std::int64_t, max_train_bytes, Defaults().limits.max_train_bytes,
+          "Largest training table, as 8-byte numbers.");
+ABSL_FLAG(std::int64_t, max_queue_requests, Defaults().queue.max_items,
+          "Requests that may wait; more are UNAVAILABLE.");
+ABSL_FLAG(std::int64_t, max_queue_rows, Defaults().queue.max_rows,
+          "Rows that may wait; more are UNAVAILABLE.");
+ABSL_FLAG(absl::Duration, max_deadline, Defaults().max_deadline,
+          "Longest time for one call other than Train, whatever the caller allows.");
+ABSL_FLAG(absl::Duration, drain_delay, Defaults().drain_delay,
+          "After SIGTERM: how long to go on working while health says NOT_SERVING, so that load "
+          "balancers notice.");
+ABSL_FLAG(absl::Duration, shutdown_grace, Defaults().shutdown_grace,
+          "After that: how long calls under way may take to end. Trainings are cancelled at once.");
+ABSL_FLAG(millrace::LogFormat, log_format, Defaults().log_format, "Lines on stderr: text or json.");
+
+namespace millrace {
+namespace {
+
+struct FlagGroup {
+  const char* title;
+  std::vector<const char*> names;
+};
+
+const std::vector<FlagGroup>& FlagGroups() {
+  static const auto* const groups = new std::vector<FlagGroup>{
+      {"Network", {"address", "metrics_address", "reflection"}},
+      {"Models and threads", {"model_dir", "compute_threads", "worker_threads", "max_trainings"}},
+      {"Limits of one request (beyond: RESOURCE_EXHAUSTED)",
+       {"max_message_bytes", "max_request_rows", "max_columns", "max_sample_rows", "max_train_rows",
+        "max_train_bytes"}},
+      {"Limits of the server (beyond: UNAVAILABLE)",
+       {"max_queue_requests", "max_queue_rows", "max_sample_streams", "max_deadline"}},
+      {"Shutdown and logs", {"drain_delay", "shutdown_grace", "log_format"}}};
+  return *groups;
+}
+
+std::string VariableOf(absl::string_view flag) {
+  return absl::StrCat("MILLRACE_", absl::AsciiStrToUpper(flag));
+}
+
+std::string Wrapped(const std::string& text, const std::string& indent) {
+  constexpr std::size_t kWidth = 88;
+  std::string out = indent;
+  std::size_t column = indent.size();
+  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
+    if (column + word.size() > kWidth) {
+      absl::StrAppend(&out, "\n", indent);
+      column = indent.size();
+    }
+    absl::StrAppend(&out, word, " ");
+    column += word.size() + 1;
+  }
+  return out;
+}
+
+[[noreturn]] void PrintHelp() {
+  std::printf("%s\n", std::string(absl::ProgramUsageMessage()).c_str());
+  for (const FlagGroup& group : FlagGroups()) {
+    std::printf("\n%s\n", group.title);
+    for (const char* name : group.names) {
+      const absl::CommandLineFlag* flag = absl::FindCommandLineFlag(name);
+      std::printf("  --%s (%s)\n%s\n", name,
+                  flag->DefaultValue().empty() ? "empty" : flag->DefaultValue().c_str(),
+                  Wrapped(flag->Help(), "      ").c_str());
+    }
+  }
+  std::exit(0);
+}
+
+absl::Status ReadEnvironment() {
+  for (const FlagGroup& group : FlagGroups()) {
+    for (const char* name : group.names) {
+      const std::string variable = VariableOf(name);
+      const char* value = std::getenv(variable.c_str());  // NOLINT(concurrency-mt-unsafe): one thread yet
+      if (value == nullptr) continue;
+      std::string error;
+      if (!absl::FindCommandLineFlag(name)->ParseFrom(value, &error)) {
+        return InvalidArgument(variable, value, absl::StrCat("a value of --", name, ": ", error));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Config> ConfigFromFlags(int argc, char** argv) {
+  absl::SetProgramUsageMessage(
+      "millrace-server trains, keeps and serves densities over gRPC.\n\n"
+      "Usage: millrace-server [--flag=value ...]\n\n"
+      "Every flag may also be set in the environment, --model_dir as MILLRACE_MODEL_DIR; the flag "
+      "wins.\nDefaults are in brackets. Times are written 500ms, 10s, 5m.");
+  absl::FlagsUsageConfig usage;
+  usage.version_string = [] { return "millrace-server " MILLRACE_VERSION "\n"; };
+  absl::SetFlagsUsageConfig(usage);
+  for (int i = 1; i < argc; ++i) {
+    const absl::string_view argument = argv[i];
+    if (argument == "--help" || argument == "-help" || argument == "-h") PrintHelp();
+  }
+  MILLRACE_RETURN_IF_ERROR(ReadEnvironment());
+  const std::vector<char*> rest = absl::ParseCommandLine(argc, argv);
+  if (rest.size() > 1) return InvalidArgument("command line", rest[1], "flags only; see --help");
+
+  Config config;
+  config.address = absl::GetFlag(FLAGS_address);
+  config.metrics_address = absl::GetFlag(FLAGS_metrics_address);
+  config.model_dir = absl::GetFlag(FLAGS_model_dir);
+  config.compute_threads = absl::GetFlag(FLAGS_compute_threads);
+  config.worker_threads = absl::GetFlag(FLAGS_worker_threads);
+  config.max_trainings = absl::GetFlag(FLAGS_max_trainings);
+  config.max_sample_streams = absl::GetFlag(FLAGS_max_sample_streams);
+  config.limits = {.max_message_bytes = absl::GetFlag(FLAGS_max_message_bytes),
+                   .max_request_rows = absl::GetFlag(FLAGS_max_request_rows),
+                   .max_columns = absl::GetFlag(FLAGS_max_columns),
+                   .max_sample_rows = absl::GetFlag(FLAGS_max_sample_rows),
+                   .max_train_rows = absl::GetFlag(FLAGS_max_train_rows),
+                   .max_train_bytes = absl::GetFlag(FLAGS_max_train_bytes)};
+  config.queue = {.max_items = absl::GetFlag(FLAGS_max_queue_requests),
+                  .max_rows = absl::GetFlag(FLAGS_max_queue_rows)};
+  config.max_deadline = absl::GetFlag(FLAGS_max_deadline);
+  config.drain_delay = absl::GetFlag(FLAGS_drain_delay);
+  config.shutdown_grace = absl::GetFlag(FLAGS_shutdown_grace);
+  config.reflection = absl::GetFlag(FLAGS_reflection);
+  config.log_format = absl::GetFlag(FLAGS_log_format);
+  MILLRACE_RETURN_IF_ERROR(Validate(config));
+  return config;
+}
+
+}  // namespace millrace

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// The questions that one message can ask and answer, one pair of functions each:
+//   CheckQuery  what can be refused without looking at the numbers; cheap enough for a gRPC thread.
+//               Returns the rows that will be computed.
+//   Answer      the work, on a worker: numbers in, numbers out. The reply's model and version are set
+//               by the caller. CANCELLED once `stop` is requested.
+// Errors as the proto states them. No gRPC here.
+#ifndef MILLRACE_SERVER_RPC_DENSITY_QUERIES_H_
+#define MILLRACE_SERVER_RPC_DENSITY_QUERIES_H_
+
+#include <cstdint>
+#include <stop_token>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "millrace/v1/density_messages.pb.h"
+#include "server/app/config.h"
+#include "server/app/model_repository.h"
+
+namespace millrace {
+
+absl::StatusOr<std::int64_t> CheckQuery(const v1::LogProbRequest& request, const ServedModel& served,
+                                        const Limits& limits);
+absl::Status Answer(const v1::LogProbRequest& request, const ServedModel& served,
+                    const std::stop_token& stop, v1::LogProbResponse* response);
+
+absl::StatusOr<std::int64_t> CheckQuery(const v1::ScoreRequest& request, const ServedModel& served,
+                                        const Limits& limits);
+absl::Status Answer(const v1::ScoreRequest& request, const ServedModel& served,
+                    const std::stop_token& stop, v1::ScoreResponse* response);
+
+absl::StatusOr<std::int64_t> CheckQuery(const v1::InterpolateRequest& request,
+                                        const ServedModel& served, const Limits& limits);
+absl::Status Answer(const v1::InterpolateRequest& request, const ServedModel& served,
+                    const std::stop_token& stop, v1::InterpolateResponse* response);
+
+absl::StatusOr<std::int64_t> CheckQuery(const v1::EncodeRequest& request, const ServedModel& served,
+                                        const Limits& limits);
+absl::Status Answer(const v1::EncodeRequest& request, const ServedModel& served,
+                    const std::stop_token& stop, v1::EncodeResponse* response);
+
+absl::StatusOr<std::int64_t> CheckQuery(const v1::DecodeRequest& request, const ServedModel& served,
+                                        const Limits& limits);
+absl::Status Answer(const v1::DecodeRequest& request, const ServedModel& served,
+                    const std::stop_token& stop, v1::DecodeResponse* response);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_SERVER_RPC_DENSITY_QUERIES_H_

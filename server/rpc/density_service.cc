@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/rpc/density_service.h"
+
+#include <utility>
+
+#include "core/base/status_macros.h"
+#include "server/app/exception_wall.h"
+#include "server/app/query.h"
+#include "server/rpc/call.h"
+#include "server/rpc/density_queries.h"
+#include "server/rpc/sample_stream.h"
+#include "server/rpc/train_stream.h"
+
+namespace millrace {
+namespace {
+
+constexpr RpcMethod Unary(absl::string_view method) {
+  return {"unary", "millrace.v1.DensityService", method};
+}
+
+constexpr RpcMethod kLogProb = Unary("LogProb");
+constexpr RpcMethod kInterpolate = Unary("Interpolate");
+constexpr RpcMethod kScore = Unary("Score");
+constexpr RpcMethod kEncode = Unary("Encode");
+constexpr RpcMethod kDecode = Unary("Decode");
+
+// One question, one answer: find the model, check what is cheap, hand over to the queue, answer.
+template <typename Request, typename Response>
+grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, const App& app,
+                              grpc::CallbackServerContext* context, const Request* request,
+                              Response* response) {
+  auto* call = new UnaryCall(method, context, app);
+  const absl::Status accepted = BehindExceptionWall([&]() -> absl::Status {
+    MILLRACE_ASSIGN_OR_RETURN(ModelHandle model,
+                              app.repository.Get(request->name(), request->version()));
+    call->call().Uses(operation, model);
+    MILLRACE_ASSIGN_OR_RETURN(const std::int64_t rows,
+                              CheckQuery(*request, *model, app.config.limits));
+    const std::stop_token stop = call->call().stop().get_token();
+    RunQuery({.operation = operation,
+              .model = std::move(model),
+              .rows = rows,
+              .deadline = call->call().deadline(),
+              .stop = stop,
+              .compute =
+                  [request, response, stop](const ServedModel& served) {
+                    response->set_name(served.name);
+                    response->set_version(served.version);
+                    return Answer(*request, served, stop, response);
+                  },
+              .done = [call](const absl::Status& status) { call->End(status); }},
+             app.queue, app.metrics);
+    return absl::OkStatus();
+  });
+  if (!accepted.ok()) call->End(accepted);
+  return call;
+}
+
+}  // namespace
+
+grpc::ServerUnaryReactor* DensityService::LogProb(Context* context,
+                                                  const v1::LogProbRequest* request,
+                                                  v1::LogProbResponse* response) {
+  return Ask(kLogProb, Operation::kLogProb, app_, context, request, response);
+}
+
+grpc::ServerUnaryReactor* DensityService::Interpolate(Context* context,
+                                                      const v1::InterpolateRequest* request,
+                                                      v1::InterpolateResponse* response) {
+  return Ask(kInterpolate, Operation::kInterpolate, app_, context, request, response);
+}
+
+grpc::ServerUnaryReactor* DensityService::Score(Context* context, const v1::ScoreRequest* request,
+                                                v1::ScoreResponse* response) {
+  return Ask(kScore, Operation::kScore, app_, context, request, response);
+}
+
+grpc::ServerUnaryReactor* DensityService::Encode(Context* context, const v1::EncodeRequest* request,
+                                                 v1::EncodeResponse* response) {
+  return Ask(kEncode, Operation::kEncode, app_, context, request, response);
+}
+
+grpc::ServerUnaryReactor* DensityService::Decode(Context* context, const v1::DecodeRequest* request,
+                                                 v1::DecodeResponse* response) {
+  return Ask(kDecode, Operation::kDecode, app_, context, request, response);
+}
+
+grpc::ServerWriteReactor<v1::SampleResponse>* DensityService::Sample(
+    Context* context, const v1::SampleRequest* request) {
+  return StartSampleStream(app_, context, *request, open_samples_);
+}
+
+grpc::ServerBidiReactor<v1::TrainRequest, v1::TrainResponse>* DensityService::Train(
+    Context* context) {
+  return StartTrainStream(app_, context);
+}
+
+}  // namespace millrace

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef MILLRACE_SERVER_RPC_DENSITY_SERVICE_H_
+#define MILLRACE_SERVER_RPC_DENSITY_SERVICE_H_
+
+#include <atomic>
+
+#include "millrace/v1/density_service.grpc.pb.h"
+#include "server/app/app.h"
+
+namespace millrace {
+
+// DensityService of proto/millrace/v1. Thread-safe. `app` outlives the service and all its calls.
+class DensityService final : public v1::DensityService::CallbackService {
+ public:
+  explicit DensityService(const App& app) : app_(app) {}
+
+ private:
+  using Context = grpc::CallbackServerContext;
+
+  grpc::ServerBidiReactor<v1::TrainRequest, v1::TrainResponse>* Train(Context* context) override;
+  grpc::ServerUnaryReactor* LogProb(Context* context, const v1::LogProbRequest* request,
+                                    v1::LogProbResponse* response) override;
+  grpc::ServerWriteReactor<v1::SampleResponse>* Sample(Context* context,
+                                                       const v1::SampleRequest* request) override;
+  grpc::ServerUnaryReactor* Interpolate(Context* context, const v1::InterpolateRequest* request,
+                                        v1::InterpolateResponse* response) override;
+  grpc::ServerUnaryReactor* Score(Context* context, const v1::ScoreRequest* request,
+                                  v1::ScoreResponse* response) override;
+  grpc::ServerUnaryReactor* Encode(Context* context, const v1::EncodeRequest* request,
+                                   v1::EncodeResponse* response) override;
+  grpc::ServerUnaryReactor* Decode(Context* context, const v1::DecodeRequest* request,
+                                   v1::DecodeResponse* response) override;
+
+  const App app_;
+  std::atomic<int> open_samples_{0};  // Sample calls that hold memory
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_SERVER_RPC_DENSITY_SERVICE_H_

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/rpc/sample_stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/error_detail.h"
+#include "core/base/status_macros.h"
+#include "server/app/exception_wall.h"
+#include "server/app/query.h"
+#include "server/rpc/call.h"
+#include "server/rpc/matrix.h"
+#include "server/rpc/status.h"
+
+namespace millrace {
+namespace {
+
+constexpr RpcMethod kSample = {"server_stream", "millrace.v1.DensityService", "Sample"};
+constexpr std::int64_t kChunkBytes = 1 << 20;
+
+absl::Status CheckCount(const v1::SampleRequest& request, const Limits& limits) {
+  if (request.count() == 0) return InvalidArgument("count", "0", "at least 1 row");
+  if (request.count() > static_cast<std::uint64_t>(limits.max_sample_rows)) {
+    return MakeError(absl::StatusCode::kResourceExhausted,
+                     {.field = "count",
+                      .value = absl::StrCat(request.count()),
+                      .expected = absl::StrCat("at most ", limits.max_sample_rows,
+                                               " rows (--max_sample_rows)")});
+  }
+  return absl::OkStatus();
+}
+
+std::int64_t ChunkRows(const v1::SampleRequest& request, int columns, const Limits& limits) {
+  const std::int64_t bytes = std::min(kChunkBytes, limits.max_message_bytes / 2);
+  const std::int64_t most = std::max<std::int64_t>(bytes / (8 * columns), 1);
+  return request.chunk_rows() == 0 ? most : std::min<std::int64_t>(most, request.chunk_rows());
+}
+
+class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
+ public:
+  SampleStream(const App& app, grpc::CallbackServerContext* context,
+               const v1::SampleRequest& request, std::atomic<int>& open_streams)
+      : app_(app),
+        request_(request),
+        open_streams_(open_streams),
+        call_(kSample, context, app.metrics, app.config.max_deadline) {
+    const int open = open_streams_.fetch_add(1, std::memory_order_relaxed) + 1;
+    call_.Received();
+    const absl::Status accepted = BehindExceptionWall([&] { return Accept(open); });
+    if (!accepted.ok()) Finish(call_.End(accepted));
+  }
+
+ private:
+  absl::Status Accept(int open) {
+    if (open > app_.config.max_sample_streams) {
+      return absl::UnavailableError(absl::StrCat(
+          open - 1, " Sample calls are open (--max_sample_streams); retry later"));
+    }
+    MILLRACE_ASSIGN_OR_RETURN(model_, app_.repository.Get(request_.name(), request_.version()));
+    call_.Uses(Operation::kSample, model_);
+    MILLRACE_RETURN_IF_ERROR(CheckCount(request_, app_.config.limits));
+    count_ = static_cast<std::int64_t>(request_.count());
+    chunk_rows_ =
+        ChunkRows(request_, model_->density->model().columns.num_columns(), app_.config.limits);
+    NextChunk();
+    return absl::OkStatus();
+  }
+
+  void NextChunk() {
+    const std::int64_t rows = std::min(chunk_rows_, count_ - next_row_);
+    RunQuery({.operation = Operation::kSample,
+              .model = model_,
+              .rows = rows,
+              .deadline = call_.deadline(),
+              .stop = call_.stop().get_token(),
+              .admitted = next_row_ > 0,
+              .compute = [this, rows](const ServedModel& served) { return Compute(served, rows); },
+              .done = [this](const absl::Status& status) { Computed(status); }},
+             app_.queue, app_.metrics);
+  }
+
+  absl::Status Compute(const ServedModel& served, std::int64_t rows) {
+    const double temperature = request_.has_temperature() ? request_.temperature() : 1.0;
+    absl::StatusOr<SampleResult> result =
+        served.density->Sample(request_.seed(), static_cast<std::uint64_t>(next_row_), rows,
+                               temperature, call_.stop().get_token());
+    if (!result.ok()) return WithDefaultField(std::move(result).status(), "temperature");
+    chunk_.Clear();
+    chunk_.set_name(served.name);
+    chunk_.set_version(served.version);
+    chunk_.set_first_row(static_cast<std::uint64_t>(next_row_));
+    WriteMatrix(result->rows.view(), chunk_.mutable_rows());
+    if (next_row_ == 0) {
+      for (const Column& column : served.density->model().columns.columns()) {
+        chunk_.add_column_names(column.name);
+      }
+    }
+    next_row_ += rows;
+    return absl::OkStatus();
+  }
+
+  void Computed(const absl::Status& status) {
+    if (!status.ok()) return Finish(call_.End(status));
+    call_.Sent();
+    StartWrite(&chunk_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish(call_.End(absl::CancelledError("the caller is gone")));
+    if (next_row_ == count_) return Finish(call_.End(absl::OkStatus()));
+    const absl::Status wall = BehindExceptionWall([this] {
+      NextChunk();
+      return absl::OkStatus();
+    });
+    if (!wall.ok()) Finish(call_.End(wall));
+  }
+
+  void OnCancel() override { call_.Cancel(); }
+  void OnDone() override {
+    open_streams_.fetch_sub(1, std::memory_order_relaxed);
+    delete this;
+  }
+
+  const App& app_;
+  const v1::SampleRequest& request_;
+  std::atomic<int>& open_streams_;
+  Call call_;
+  ModelHandle model_;
+  std::int64_t count_ = 0;
+  std::int64_t chunk_rows_ = 0;
+  std::int64_t next_row_ = 0;  // rows computed so far
+  v1::SampleResponse chunk_;
+};
+
+}  // namespace
+
+grpc::ServerWriteReactor<v1::SampleResponse>* StartSampleStream(const App& app,
+                                                                grpc::CallbackServerContext* context,
+                                                                const v1::SampleRequest& request,
+                                                                std::atomic<int>& open_streams) {
+  return new SampleStream(app, context, request, open_streams);
+}
+
+}  // namespace millrace

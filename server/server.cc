@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/server.h"
+
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "core/base/status_macros.h"
+#include "core/train/train_model.h"
+#include "grpc/grpc.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/server.h"
+#include "grpcpp/server_builder.h"
+#include "prometheus/exposer.h"
+#include "server/app/app.h"
+#include "server/app/log.h"
+#include "server/metrics/process_metrics.h"
+#include "server/metrics/prometheus_metrics.h"
+#include "server/rpc/density_service.h"
+#include "server/rpc/model_service.h"
+
+namespace millrace {
+
+// In the order of construction; what comes later uses what comes earlier.
+struct Server::Parts {
+  Parts(const Config& c, Backend& backend, absl::string_view version) : config(c), metrics(version) {
+    trainer = [&backend](const TrainRequest& request, RowsView<const double> rows,
+                         const ProgressCallback& progress, std::stop_token stop) {
+      return TrainModel(request, rows, backend, progress, std::move(stop));
+    };
+  }
+
+  const Config config;
+  PrometheusMetrics metrics;
+  const std::shared_ptr<ProcessMetrics> process_metrics = std::make_shared<ProcessMetrics>();
+  Trainer trainer;
+  std::unique_ptr<ModelRepository> repository;
+  std::unique_ptr<WorkQueue> queue;
+  std::unique_ptr<TrainingJobs> trainings;
+  std::unique_ptr<DensityService> density_service;
+  std::unique_ptr<ModelService> model_service;
+  std::unique_ptr<prometheus::Exposer> exposer;
+  std::unique_ptr<grpc::Server> grpc;
+  int port = 0;
+  int metrics_port = 0;
+  bool stopped = false;
+
+  absl::Status ExposeMetrics();
+  absl::Status Listen();
+  void Stop(absl::Duration delay, absl::Duration grace);
+};
+
+absl::Status Server::Parts::ExposeMetrics() {
+  if (config.metrics_address.empty()) return absl::OkStatus();
+  try {
+    exposer = std::make_unique<prometheus::Exposer>(config.metrics_address);
+  } catch (const std::exception& exception) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot listen on --metrics_address=", config.metrics_address,
+                     " (already in use, or no address of this machine): ", exception.what()));
+  }
+  exposer->RegisterCollectable(metrics.registry());
+  exposer->RegisterCollectable(process_metrics);
+  const std::vector<int> ports = exposer->GetListeningPorts();
+  if (!ports.empty()) metrics_port = ports.front();
+  return absl::OkStatus();
+}
+
+absl::Status Server::Parts::Listen() {
+  grpc::EnableDefaultHealthCheckService(true);
+  if (config.reflection) grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  builder.SetMaxReceiveMessageSize(static_cast<int>(config.limits.max_message_bytes));
+  // A port that another server holds is an error, not a share of its calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddListeningPort(config.address, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(density_service.get());
+  builder.RegisterService(model_service.get());
+  grpc = builder.BuildAndStart();
+  if (grpc == nullptr || port == 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot listen on --address=", config.address,
+                     " (already in use, or no address of this machine)"));
+  }
+  auto* health = grpc->GetHealthCheckService();
+  health->SetServingStatus(v1::DensityService::service_full_name(), true);
+  health->SetServingStatus(v1::ModelService::service_full_name(), true);
+  return absl::OkStatus();
+}
+
+void Server::Parts::Stop(absl::Duration delay, absl::Duration grace) {
+  if (std::exchange(stopped, true)) return;
+  if (grpc != nullptr) {
+    grpc->GetHealthCheckService()->SetServingStatus(false);
+    absl::SleepFor(delay);
+    queue->Drain();
+    trainings->Shutdown();
+    grpc->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  }
+  if (queue != nullptr) queue->Shutdown();
+}
+
+Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Server::~Server() { parts_->Stop(absl::ZeroDuration(), absl::ZeroDuration()); }
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Backend& backend,
+                                                      absl::string_view version) {
+  MILLRACE_RETURN_IF_ERROR(Validate(config));
+  std::unique_ptr<Server> server(new Server(std::make_unique<Parts>(config, backend, version)));
+  Parts& parts = *server->parts_;
+  MILLRACE_ASSIGN_OR_RETURN(parts.repository,
+                            ModelRepository::Open(config.model_dir, backend, parts.metrics));
+  parts.queue = std::make_unique<WorkQueue>(config.queue, config.worker_threads, parts.metrics);
+  parts.trainings = std::make_unique<TrainingJobs>(config.max_trainings, parts.trainer,
+                                                   *parts.repository, parts.metrics);
+  const App app{.config = parts.config,
+                .metrics = parts.metrics,
+                .repository = *parts.repository,
+                .queue = *parts.queue,
+                .trainings = *parts.trainings};
+  parts.density_service = std::make_unique<DensityService>(app);
+  parts.model_service = std::make_unique<ModelService>(app);
+  MILLRACE_RETURN_IF_ERROR(parts.ExposeMetrics());
+  MILLRACE_RETURN_IF_ERROR(parts.Listen());
+  return server;
+}
+
+int Server::port() const { return parts_->port; }
+int Server::metrics_port() const { return parts_->metrics_port; }
+
+void Server::Stop() { parts_->Stop(parts_->config.drain_delay, parts_->config.shutdown_grace); }
+
+}  // namespace millrace

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/rpc/train_spec.h"
+
+#include <cmath>
+#include <functional>
+#include <string>
+
+#include "core/base/error_detail.h"
+#include "gtest/gtest.h"
+
+namespace millrace {
+namespace {
+
+constexpr Limits kLimits{.max_columns = 3};
+
+TEST(TrainSpec, UnsetFieldsAreLeftToTheTrainer) {
+  const auto request = ReadTrainSpec(v1::TrainSpec(), kLimits);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_TRUE(request->columns.empty());
+  EXPECT_FALSE(request->architecture.layers);
+  EXPECT_FALSE(request->architecture.hidden_sizes);
+  EXPECT_FALSE(request->architecture.residual);
+  EXPECT_FALSE(request->architecture.mixing);
+  EXPECT_FALSE(request->architecture.activation);
+  EXPECT_FALSE(request->architecture.act_norm);
+  EXPECT_FALSE(request->options.batch_size);
+  EXPECT_FALSE(request->options.max_duration);
+  EXPECT_FALSE(request->options.ema_decay);
+  EXPECT_FALSE(request->options.weight_decay);
+  EXPECT_EQ(request->options.seed, 0U);
+}
+
+TEST(TrainSpec, ReadsEveryField) {
+  v1::TrainSpec spec;
+  v1::ColumnSpec* column = spec.add_columns();
+  column->set_name("größe");
+  column->set_type(v1::COLUMN_TYPE_DISCRETE);
+  column->set_lower_bound(0);
+  column->set_upper_bound(9);
+  column->set_bin_width(0.5);
+  v1::MafSpec* maf = spec.mutable_flow()->mutable_maf();
+  maf->set_layers(3);
+  for (const std::uint32_t size : {16U, 16U, 16U}) maf->add_hidden_sizes(size);
+  maf->set_residual(true);
+  maf->set_mixing(v1::MIXING_LU);
+  maf->set_activation(v1::ACTIVATION_TANH);
+  maf->set_act_norm(true);
+  v1::TrainingOptions* options = spec.mutable_options();
+  options->set_batch_size(32);
+  options->set_max_epochs(7);
+  options->mutable_max_duration()->set_seconds(90);
+  options->set_learning_rate(0.01);
+  options->set_schedule(v1::LEARNING_RATE_SCHEDULE_CONSTANT);
+  options->set_warmup_steps(0);
+  options->set_weight_decay(0.0);
+  options->set_ema_decay(0.5);
+  options->set_gradient_clip_norm(2.0);
+  options->set_patience(4);
+  options->set_validation_fraction(0.2);
+  options->set_calibration_fraction(0.3);
+  options->set_seed(99);
+  options->set_false_positive_rate(0.05);
+  const auto request = ReadTrainSpec(spec, kLimits);
+  ASSERT_TRUE(request.ok()) << request.status();
+  ASSERT_EQ(request->columns.size(), 1U);
+  EXPECT_EQ(request->columns[0].name, "größe");
+  EXPECT_EQ(request->columns[0].type, ColumnType::kDiscrete);
+  EXPECT_EQ(request->columns[0].lower, 0.0);
+  EXPECT_EQ(request->columns[0].upper, 9.0);
+  EXPECT_EQ(request->columns[0].bin_width, 0.5);
+  EXPECT_EQ(request->architecture.layers, 3);
+  EXPECT_EQ(request->architecture.hidden_sizes, (std::vector<int>{16, 16, 16}));
+  EXPECT_EQ(request->architecture.residual, true);
+  EXPECT_EQ(request->architecture.mixing, Mixing::kLu);
+  EXPECT_EQ(request->architecture.activation, Activation::kTanh);
+  EXPECT_EQ(request->architecture.act_norm, true);
+  EXPECT_EQ(request->options.batch_size, 32);
+  EXPECT_EQ(request->options.max_epochs, 7);
+  EXPECT_EQ(request->options.max_duration, absl::Seconds(90));
+  EXPECT_EQ(request->options.learning_rate, 0.01);
+  EXPECT_EQ(request->options.schedule, LearningRateSchedule::kConstant);
+  EXPECT_EQ(request->options.warmup_steps, 0);
+  EXPECT_EQ(request->options.weight_decay, 0.0);
+  EXPECT_EQ(request->options.ema_decay, 0.5);
+  EXPECT_EQ(request->options.gradient_clip_norm, 2.0);
+  EXPECT_EQ(request->options.patience, 4);
+  EXPECT_EQ(request->options.validation_fraction, 0.2);
+  EXPECT_EQ(request->options.calibration_fraction, 0.3);
+  EXPECT_EQ(request->options.seed, 99U);
+  EXPECT_EQ(request->options.false_positive_rate, 0.05);
+}
+
+struct Case {
+  std::string field;
+  std::function<void(v1::TrainSpec&)> spoil;
+};
+
+v1::TrainingOptions& Options(v1::TrainSpec& spec) { return *spec.mutable_options(); }
+v1::MafSpec& Maf(v1::TrainSpec& spec) { return *spec.mutable_flow()->mutable_maf(); }
+v1::ColumnSpec& AddColumn(v1::TrainSpec& spec, const std::string& name) {
+  spec.add_columns()->set_name(name);
+  return *spec.mutable_columns(spec.columns_size() - 1);
+}
+
+TEST(TrainSpec, NamesTheFieldThatIsWrong) {
+  const Case cases[] = {
+      {"columns[0].name", [](auto& s) { AddColumn(s, ""); }},
+      {"columns[0].name", [](auto& s) { AddColumn(s, std::string(257, 'x')); }},
+      {"columns[0].name", [](auto& s) { AddColumn(s, std::string("a\0b", 3)); }},
+      {"columns[1].name", [](auto& s) { AddColumn(s, "a"), AddColumn(s, "a"); }},
+      {"columns[0].type", [](auto& s) { AddColumn(s, "a").set_type(v1::COLUMN_TYPE_CONSTANT); }},
+      {"columns[0].type", [](auto& s) { AddColumn(s, "a").set_type(static_cast<v1::ColumnType>(77)); }},
+      {"columns[0].lower_bound", [](auto& s) { AddColumn(s, "a").set_lower_bound(NAN); }},
+      {"columns[0].upper_bound", [](auto& s) { AddColumn(s, "a").set_upper_bound(INFINITY); }},
+      {"columns[0].lower_bound", [](auto& s) {
+         AddColumn(s, "a").set_lower_bound(1);
+         s.mutable_columns(0)->set_upper_bound(1);
+       }},
+      {"columns[0].bin_width", [](auto& s) { AddColumn(s, "a").set_bin_width(0); }},
+      {"columns[0].bin_width", [](auto& s) { AddColumn(s, "a").set_bin_width(NAN); }},
+      {"columns[0].bin_width", [](auto& s) {
+         AddColumn(s, "a").set_bin_width(1);
+         s.mutable_columns(0)->set_type(v1::COLUMN_TYPE_CONTINUOUS);
+       }},
+      {"flow.maf.layers", [](auto& s) { Maf(s).set_layers(65); }},
+      {"flow.maf.layers", [](auto& s) { Maf(s).set_layers(4'294'967'295U); }},
+      {"flow.maf.hidden_sizes", [](auto& s) { Maf(s).add_hidden_sizes(0); }},
+      {"flow.maf.hidden_sizes", [](auto& s) { Maf(s).add_hidden_sizes(4'294'967'295U); }},
+      {"flow.maf.hidden_sizes", [](auto& s) { for (int i = 0; i < 17; ++i) Maf(s).add_hidden_sizes(8); }},
+      {"flow.maf.hidden_sizes", [](auto& s) {
+         Maf(s).set_residual(true);
+         for (const std::uint32_t size : {8U, 8U, 16U}) Maf(s).add_hidden_sizes(size);
+       }},
+      {"flow.maf.mixing", [](auto& s) { Maf(s).set_mixing(static_cast<v1::Mixing>(99)); }},
+      {"flow.maf.activation", [](auto& s) { Maf(s).set_activation(static_cast<v1::Activation>(-1)); }},
+      {"options.batch_size", [](auto& s) { Options(s).set_batch_size(65'537); }},
+      {"options.max_epochs", [](auto& s) { Options(s).set_max_epochs(4'000'000'000U); }},
+      {"options.max_duration", [](auto& s) { Options(s).mutable_max_duration(); }},
+      {"options.max_duration", [](auto& s) { Options(s).mutable_max_duration()->set_seconds(-5); }},
+      {"options.learning_rate", [](auto& s) { Options(s).set_learning_rate(-0.1); }},
+      {"options.learning_rate", [](auto& s) { Options(s).set_learning_rate(NAN); }},
+      {"options.learning_rate", [](auto& s) { Options(s).set_learning_rate(1.5); }},
+      {"options.schedule", [](auto& s) { Options(s).set_schedule(static_cast<v1::LearningRateSchedule>(9)); }},
+      {"options.warmup_steps", [](auto& s) { Options(s).set_warmup_steps(1'000'001); }},
+      {"options.weight_decay", [](auto& s) { Options(s).set_weight_decay(1.5); }},
+      {"options.ema_decay", [](auto& s) { Options(s).set_ema_decay(1.0); }},
+      {"options.gradient_clip_norm", [](auto& s) { Options(s).set_gradient_clip_norm(INFINITY); }},
+      {"options.patience", [](auto& s) { Options(s).set_patience(4'000'000'000U); }},
+      {"options.validation_fraction", [](auto& s) { Options(s).set_validation_fraction(0.6); }},
+      {"options.calibration_fraction", [](auto& s) { Options(s).set_calibration_fraction(-0.1); }},
+      {"options.calibration_fraction", [](auto& s) {
+         Options(s).set_validation_fraction(0.5);
+         Options(s).set_calibration_fraction(0.5);
+       }},
+      {"options.false_positive_rate", [](auto& s) { Options(s).set_false_positive_rate(1.0); }},
+  };
+  for (const Case& test : cases) {
+    v1::TrainSpec spec;
+    test.spoil(spec);
+    const absl::Status status = ReadTrainSpec(spec, kLimits).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << test.field << ": " << status;
+    EXPECT_EQ(DetailOf(status).field, test.field) << status;
+  }
+}
+
+TEST(TrainSpec, TooManyColumns) {
+  v1::TrainSpec spec;
+  for (const char* name : {"a", "b", "c", "d"}) AddColumn(spec, name);
+  const absl::Status status = ReadTrainSpec(spec, kLimits).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status));
+  EXPECT_EQ(DetailOf(status).field, "columns");
+}
+
+TEST(TrainSpec, ColumnsMustMatchTheTable) {
+  TrainRequest request;
+  EXPECT_TRUE(CheckColumnCount(request, 5).ok());
+  request.columns.resize(2);
+  EXPECT_TRUE(CheckColumnCount(request, 2).ok());
+  EXPECT_EQ(DetailOf(CheckColumnCount(request, 3)).field, "columns");
+}
+
+}  // namespace
+}  // namespace millrace

@@ -13,7 +13,6 @@
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/base/error_detail.h"
@@ -112,15 +111,16 @@ std::string VariableOf(absl::string_view flag) {
 
 std::string Wrapped(const std::string& text, const std::string& indent) {
   constexpr std::size_t kWidth = 88;
-  std::string out = indent;
-  std::size_t column = indent.size();
+  std::string out;
+  std::size_t column = kWidth;
   for (const absl::string_view word : absl::StrSplit(text, ' ')) {
-    if (column + word.size() > kWidth) {
-      absl::StrAppend(&out, "\n", indent);
-      column = indent.size();
+    if (column + 1 + word.size() > kWidth) {
+      absl::StrAppend(&out, out.empty() ? "" : "\n", indent, word);
+      column = indent.size() + word.size();
+    } else {
+      absl::StrAppend(&out, " ", word);
+      column += 1 + word.size();
     }
-    absl::StrAppend(&out, word, " ");
-    column += word.size() + 1;
   }
   return out;
 }

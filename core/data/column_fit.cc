@@ -19,8 +19,9 @@ namespace {
 
 constexpr double kLargestMagnitude = 1e150;
 constexpr double kSmallestDeviation = 1e-150;
-// Finest lattice that is not of integers, and windows of tied columns, in deviations.
-constexpr double kFinestBin = 1.0 / 64;
+// Finest lattice that is not of integers, in deviations: 256 levels used evenly are a 74th apart.
+constexpr double kFinestBin = 1.0 / 80;
+constexpr double kTiedWindow = 1.0 / 40;  // of tied columns, in deviations
 // Finer bins of integers would be lost in the single precision that the flow computes in.
 constexpr double kFinestIntegerBin = 1e-5;
 constexpr double kTiedShare = 0.05;
@@ -147,7 +148,7 @@ absl::Status ChooseType(const ColumnSpec& spec, int index, const Census& census,
   } else if (spec.type == ColumnType::kAuto) {
     lattice = DetectLattice(census, column.deviation);
     if (!lattice && !spec.lower && !spec.upper && IsTied(census))
-      column.bin_width = kFinestBin * column.deviation;
+      column.bin_width = kTiedWindow * column.deviation;
   }
   if (!lattice) return absl::OkStatus();
   column.type = ColumnType::kDiscrete;

@@ -23,9 +23,9 @@ absl::Status CheckColumnSpec(const ColumnSpec& spec, int index);
 // What kAuto becomes, for n values of which m are distinct:
 //   kConstant    m = 1.
 //   kDiscrete    integers that repeat (n >= 2 m), or other values on a lattice that repeat more
-//                (n >= 4 m) and is no finer than a 64th of the deviation. So numbers with a fixed count
+//                (n >= 4 m) and is no finer than an 80th of the deviation. So numbers with a fixed count
 //                of significant digits, and fine decimals, stay continuous.
-//   kContinuous  all else; tied (see Column), with windows of a 64th of the deviation, where the
+//   kContinuous  all else; tied (see Column), with windows of a 40th of the deviation, where the
 //                commonest value has 5 % of the rows (and at least 8), or 256 values or fewer repeat
 //                tenfold. Not where bounds are declared: there a spike keeps the density the flow
 //                gives it, which is finite.

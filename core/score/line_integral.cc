@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <utility>
 
 namespace millrace {
 namespace {
@@ -21,6 +22,8 @@ constexpr double kResolved = 2.0;     // fall of f between neighbours of a peak
 constexpr double kHopeless = 30.0;    // a peak this far below the highest point counts nothing
 constexpr double kNegligible = 1e-7;
 constexpr double kTolerance = 1e-3;
+constexpr double kInspectedMass = 0.995;
+constexpr double kInspectedPoints = 256.0;
 constexpr int kMostHunts = 48;
 constexpr int kMostEvaluations = 8192;
 
@@ -31,6 +34,8 @@ double Clean(double f) { return f < kInfinity ? f : -kInfinity; }
 bool CanDivide(double a, double b) {
   return b - a > kShortest * std::max({1.0, std::abs(a), std::abs(b)});
 }
+
+bool Similar(double x, double y) { return x < 1.5 * y && y < 1.5 * x; }
 
 // For f <= top; never overflows.
 double ExpBelow(double f, double top) { return std::exp(f - top); }
@@ -86,6 +91,8 @@ void LineIntegral::Hunt() {
         HuntAround(nodes_[i - 1], b, nodes_[i + 1]);
     }
   }
+  if (!wanted_.empty()) return;
+  if (!inspected_) Inspect();
   if (wanted_.empty()) StartRefining();
 }
 
@@ -107,32 +114,82 @@ void LineIntegral::HuntAround(const Node& a, const Node& b, const Node& c) {
   if (CanDivide(b.t, c.t)) Want(0.5 * (b.t + c.t), b.t, c.t);
 }
 
-void LineIntegral::StartRefining() {
+double LineIntegral::TrapezoidMass(std::size_t i) const {
+  return 0.5 * (nodes_[i + 1].t - nodes_[i].t) *
+         (ExpBelow(nodes_[i].f, top_) + ExpBelow(nodes_[i + 1].f, top_));
+}
+
+void LineIntegral::Inspect() {
+  inspected_ = true;
+  rounds_ = 0;
+  if (top_ == -kInfinity) return;
+  std::vector<std::pair<double, std::size_t>> by_mass;
   double mass = 0.0;
-  for (std::size_t i = 0; i + 1 < nodes_.size(); ++i)
-    mass += 0.5 * (nodes_[i + 1].t - nodes_[i].t) *
-            (ExpBelow(nodes_[i].f, top_) + ExpBelow(nodes_[i + 1].f, top_));
-  if (top_ == -kInfinity) return Finish();
   for (std::size_t i = 0; i + 1 < nodes_.size(); ++i) {
+    by_mass.emplace_back(TrapezoidMass(i), i);
+    mass += by_mass.back().first;
+  }
+  std::sort(by_mass.rbegin(), by_mass.rend());
+  double seen = 0.0;
+  double length = 0.0;
+  std::size_t count = 0;
+  for (; count < by_mass.size() && seen < kInspectedMass * mass; ++count) {
+    const std::size_t i = by_mass[count].second;
+    seen += by_mass[count].first;
+    length += nodes_[i + 1].t - nodes_[i].t;
+  }
+  const double spacing = length / kInspectedPoints;
+  for (std::size_t k = 0; k < count; ++k) {
+    const Node& a = nodes_[by_mass[k].second];
+    const Node& b = nodes_[by_mass[k].second + 1];
+    const double parts = std::ceil((b.t - a.t) / spacing);
+    for (double j = 1.0; j < parts && CanDivide(a.t, b.t); ++j)
+      Want(a.t + (b.t - a.t) * j / parts, a.t, b.t);
+  }
+}
+
+void LineIntegral::StartRefining() {
+  if (top_ == -kInfinity) return Finish();
+  double mass = 0.0;
+  for (std::size_t i = 0; i + 1 < nodes_.size(); ++i) mass += TrapezoidMass(i);
+  const auto matters = [&](std::size_t i) {
+    return (nodes_[i + 1].t - nodes_[i].t) *
+               ExpBelow(std::max(nodes_[i].f, nodes_[i + 1].f), top_) >= kNegligible * mass;
+  };
+  // Two neighbouring gaps of similar lengths are a stretch with its midpoint; others still need one.
+  for (std::size_t i = 0; i + 1 < nodes_.size(); ++i) {
+    if (!matters(i)) continue;
     const Node& a = nodes_[i];
     const Node& b = nodes_[i + 1];
-    const double bound = (b.t - a.t) * ExpBelow(std::max(a.f, b.f), top_);
-    if (bound < kNegligible * mass) continue;
+    if (i + 2 < nodes_.size() && matters(i + 1) && Similar(b.t - a.t, nodes_[i + 2].t - b.t)) {
+      stretches_.push_back({a, b, nodes_[++i + 1], 0.0, 0.0});
+      continue;
+    }
+    splitting_.push_back(stretches_.size());
     stretches_.push_back({a, {Single(0.5 * (a.t + b.t)), 0.0}, b, 0.0, 0.0});
     wanted_.push_back(stretches_.back().m.t);
   }
   phase_ = Phase::kMidpoints;
+  if (wanted_.empty()) TakeMidpoints({});
 }
 
+// Simpson's rule for a midpoint that need not stand in the middle.
 double LineIntegral::Simpson(const Node& a, const Node& m, const Node& b) const {
-  return (b.t - a.t) / 6.0 *
-         (ExpBelow(a.f, top_) + 4.0 * ExpBelow(m.f, top_) + ExpBelow(b.f, top_));
+  const double left = m.t - a.t;
+  const double right = b.t - m.t;
+  const double all = left + right;
+  // No number lies between two neighbours of single precision.
+  if (left <= 0.0 || right <= 0.0) return 0.5 * all * (ExpBelow(a.f, top_) + ExpBelow(b.f, top_));
+  return all / 6.0 *
+         ((2.0 - right / left) * ExpBelow(a.f, top_) + all * all / (left * right) * ExpBelow(m.f, top_) +
+          (2.0 - left / right) * ExpBelow(b.f, top_));
 }
 
 void LineIntegral::TakeMidpoints(std::span<const double> values) {
   for (std::size_t i = 0; i < values.size(); ++i) {
-    stretches_[i].m.f = Clean(values[i]);
-    top_ = std::max(top_, stretches_[i].m.f);
+    Node& midpoint = stretches_[splitting_[i]].m;
+    midpoint.f = Clean(values[i]);
+    top_ = std::max(top_, midpoint.f);
   }
   for (Stretch& s : stretches_) {
     s.mass = Simpson(s.a, s.m, s.b);
@@ -175,7 +232,7 @@ void LineIntegral::ChooseSplits() {
     error += s.error;
   }
   if (error <= kTolerance * mass || evaluations_ >= kMostEvaluations) return Finish();
-  const double share = kTolerance * mass / static_cast<double>(stretches_.size());
+  const double share = 0.5 * kTolerance * mass / static_cast<double>(stretches_.size());
   for (std::size_t i = 0; i < stretches_.size(); ++i) {
     const Stretch& s = stretches_[i];
     if (s.error <= share || !CanDivide(s.a.t, s.b.t)) continue;

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/base/error_detail.h"
+#include "core/base/matrix.h"
 #include "core/base/status_macros.h"
 #include "core/train/choices.h"
 #include "core/train/train_model.h"
@@ -13,21 +14,28 @@
 namespace millrace {
 namespace {
 
-// Width by the rows there are to learn from, and not below half the columns.
-int DefaultWidth(std::int64_t rows, int dim) {
-  const int by_rows = rows < 500 ? 32 : rows < 4000 ? 64 : 128;
-  const int by_columns = std::clamp((dim / 2 + 31) / 32 * 32, 0, 512);
-  return rows < 4000 ? by_rows : std::max(by_rows, by_columns);
-}
+constexpr int kFewColumns = 4;
 
+// Few columns need many narrow layers, many columns few wide ones; few rows afford neither.
 MafSpec DefaultMaf(std::int64_t rows, int dim) {
   MafSpec maf;
-  maf.layers = rows < 500 ? 2 : rows < 4000 ? 4 : 6;
   maf.residual = true;
-  maf.hidden_sizes.assign(rows < 4000 ? 3 : 5, DefaultWidth(rows, dim));
   maf.mixing = Mixing::kLu;
   // Bounded activations: what the network says of a row far from all it was shown stays bounded too.
   maf.activation = Activation::kTanh;
+  if (rows < 500) {
+    maf.layers = 2;
+    maf.hidden_sizes.assign(3, 32);
+  } else if (dim <= kFewColumns) {
+    maf.layers = rows < 4000 ? 6 : 10;
+    maf.hidden_sizes.assign(3, 32);
+  } else if (rows < 4000) {
+    maf.layers = 4;
+    maf.hidden_sizes.assign(3, 64);
+  } else {
+    maf.layers = 6;
+    maf.hidden_sizes.assign(5, std::clamp(RoundUp(dim / 2, 32), 128, 512));
+  }
   return maf;
 }
 
@@ -55,24 +63,24 @@ absl::StatusOr<FlowSpec> ChooseSpec(const MafChoice& choice, std::int64_t rows, 
   maf.activation = choice.activation.value_or(maf.activation);
   maf.act_norm = choice.act_norm.value_or(maf.act_norm);
   // A chain that is to stay triangular in column order has no linear layers.
-  maf.whiten = maf.mixing != Mixing::kNone;
+  maf.whiten = choice.whiten.value_or(maf.mixing != Mixing::kNone);
   FlowSpec spec{.dim = dim, .seed = seed, .maf = maf};
   MILLRACE_RETURN_IF_ERROR(Validate(spec));
   return spec;
 }
 
-FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows) {
-  constexpr double kSteps = 30000.0;
+FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int dim) {
+  constexpr double kSteps = 15000.0;
   FitOptions fit;
-  // About 64 batches an epoch.
-  const double exponent = std::floor(std::log2(std::max(1.0, static_cast<double>(rows) / 64.0)));
+  // Fifty batches an epoch or more.
+  const double exponent = std::floor(std::log2(std::max(1.0, static_cast<double>(rows) / 50.0)));
   fit.batch_size = options.batch_size.value_or(
       static_cast<int>(std::exp2(std::clamp(exponent, 5.0, 8.0))));
   const double steps_per_epoch = std::ceil(static_cast<double>(rows) / fit.batch_size);
   fit.max_epochs = options.max_epochs.value_or(
-      static_cast<int>(std::clamp(std::round(kSteps / steps_per_epoch), 3.0, 400.0)));
+      static_cast<int>(std::clamp(std::round(kSteps / steps_per_epoch), 3.0, 200.0)));
   fit.max_duration = options.max_duration.value_or(absl::InfiniteDuration());
-  fit.learning_rate = options.learning_rate.value_or(1e-3);
+  fit.learning_rate = options.learning_rate.value_or(dim <= kFewColumns ? 5e-3 : 2e-3);
   fit.schedule = options.schedule;
   fit.warmup_steps = options.warmup_steps.value_or(100);
   fit.weight_decay = options.weight_decay.value_or(0.0);

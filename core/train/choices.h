@@ -10,9 +10,9 @@
 
 namespace millrace {
 
-// The loop's options for `rows` fitting rows; `options` is valid. About 30,000 steps in all, never decided
+// The loop's options for `rows` fitting rows of `dim` columns; `options` is valid. About 15,000 steps in all, never decided
 // by the clock, so that the default is repeatable.
-FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows);
+FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int dim);
 
 }  // namespace millrace
 

@@ -136,7 +136,7 @@ class Training {
 
     FitState state;
     MILLRACE_ASSIGN_OR_RETURN(state.train.parameters, StartParameters(*flow));
-    FitOptions options = ChooseFitOptions(request_.options, fit_.rows());
+    FitOptions options = ChooseFitOptions(request_.options, fit_.rows(), columns.dim());
     options.seed = SeedFor(seed, kShuffle);
     Checkpoint checkpoint(request_, model_->spec, rows_);
     MILLRACE_RETURN_IF_ERROR(checkpoint.Resume(flow->layout(), state));

@@ -27,6 +27,7 @@ struct MafChoice {
   std::optional<Mixing> mixing;
   std::optional<Activation> activation;
   std::optional<bool> act_norm;
+  std::optional<bool> whiten;  // by default unless mixing is none
 };
 
 enum class LearningRateSchedule { kCosine, kConstant };

@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 
 namespace millrace {
@@ -29,7 +30,8 @@ std::string TextValue(absl::string_view value) {
   const bool plain = !value.empty() && std::all_of(value.begin(), value.end(), [](char c) {
     return absl::ascii_isgraph(static_cast<unsigned char>(c)) && c != '"' && c != '\\' && c != '=';
   });
-  return plain ? std::string(value) : absl::StrCat("\"", absl::CHexEscape(value), "\"");
+  if (plain) return std::string(value);
+  return absl::StrCat("\"", absl::StrReplaceAll(absl::CHexEscape(value), {{"\\'", "'"}}), "\"");
 }
 
 // Bytes beyond ASCII are written as \u00XX: always valid JSON, whatever a client sent.

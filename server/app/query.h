@@ -20,7 +20,7 @@ struct Query {
   ModelHandle model;      // one that serves
   std::int64_t rows = 0;  // to be computed
   absl::Time deadline = absl::InfiniteFuture();
-  std::stop_token stop;
+  std::stop_token stop = {};
   bool admitted = false;  // a further chunk of a query that was let in before
   // The work itself, on a worker of the queue; may throw.
   std::function<absl::Status(const ServedModel&)> compute;

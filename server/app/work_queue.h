@@ -38,7 +38,7 @@ absl::Status CheckStillWanted(absl::Time now, absl::Time deadline, bool stop_req
 struct WorkItem {
   std::int64_t rows = 0;
   absl::Time deadline = absl::InfiniteFuture();
-  std::stop_token stop;
+  std::stop_token stop = {};
   bool admitted = false;  // a further piece of work that was let in before: no limit applies
   // Called once, on a worker, with the time spent waiting. OK: compute now. Else the item is dropped:
   // CANCELLED, DEADLINE_EXCEEDED, or UNAVAILABLE at the end of the queue. Throws nothing.

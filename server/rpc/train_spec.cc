@@ -136,6 +136,7 @@ absl::StatusOr<MafChoice> ReadMaf(const v1::MafSpec& maf) {
   }
   if (maf.has_residual()) choice.residual = maf.residual();
   if (maf.has_act_norm()) choice.act_norm = maf.act_norm();
+  if (maf.has_whiten()) choice.whiten = maf.whiten();
   MILLRACE_ASSIGN_OR_RETURN(choice.mixing, ReadMixing(maf.mixing()));
   MILLRACE_ASSIGN_OR_RETURN(choice.activation, ReadActivation(maf.activation()));
   return choice;

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// Training on the processor's backend: its gradient, its steps, and that threads change no bit of
+// them.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "tests/core/flow/backend_fixture.h"
+#include "tests/support/engines.h"
+
+namespace millrace {
+namespace {
+
+class TrainSessionTest : public BackendTest {};
+
+struct Training {
+  std::vector<double> losses;
+  std::vector<float> gradient;
+  TrainState state;
+};
+
+TEST_F(TrainSessionTest, TrainingIsTheSameOnAnyNumberOfThreads) {
+  const auto train = [&](int threads) {
+    const auto backend = NewBackend(threads);
+    const auto session = *backend->StartTraining(flow_, FreshState());
+    Training run;
+    for (const int rows : {kRows, 1, 17, 64, 200}) {
+      const auto got =
+          session->ComputeGradient(x_.view().Slice(0, rows), context_.view().Slice(0, rows));
+      run.losses.push_back(got.loss);
+      run.losses.push_back(got.gradient_norm);
+      session->Step({.learning_rate = 1e-2, .weight_decay = 1e-2, .ema_decay = 0.9});
+    }
+    run.gradient.assign(session->gradient().begin(), session->gradient().end());
+    run.state = session->Save();
+    return run;
+  };
+  const Training one = train(1);
+  for (const int threads : {2, 3, 8}) {
+    const Training many = train(threads);
+    ExpectSameBits<double>(many.losses, one.losses);
+    ExpectSameBits<float>(many.gradient, one.gradient);
+    ExpectSameBits<float>(many.state.parameters.span(), one.state.parameters.span());
+    ExpectSameBits<float>(many.state.ema.span(), one.state.ema.span());
+  }
+}
+
+TEST_F(TrainSessionTest, GradientIsThatOfTheMeanLoss) {
+  const auto backend = NewBackend(2);
+  const auto session = *backend->StartTraining(flow_, FreshState());
+  const auto got = session->ComputeGradient(x_.view(), context_.view());
+  const Point point = ExactPoint();
+  const std::vector<double> exact = LogProbAdjoint(*PlainEngine().kernels, *flow_, point,
+                                                   std::vector<double>(kRows, -1.0 / kRows))
+                                        .parameters;
+  const std::vector<double> actual(session->gradient().begin(), session->gradient().end());
+  EXPECT_LE(MaxAbsDifference(actual, exact), 1e-4 * MaxAbs(exact));
+  double loss = 0.0, square = 0.0;
+  for (const double v : LogProb(*PlainEngine().kernels, *flow_, point)) loss -= v / kRows;
+  for (const double g : exact) square += g * g;
+  EXPECT_NEAR(got.loss, loss, 1e-5 * std::fabs(loss));
+  EXPECT_NEAR(got.gradient_norm, std::sqrt(square), 1e-4 * std::sqrt(square));
+}
+
+// Kingma, Ba 2015, algorithm 1, with Loshchilov and Hutter's decay.
+TEST_F(TrainSessionTest, StepIsAdam) {
+  const auto backend = NewBackend(1);
+  const auto session = *backend->StartTraining(flow_, FreshState());
+  const AdamStep step{.learning_rate = 3e-3, .weight_decay = 0.1, .gradient_scale = 0.5};
+  std::vector<double> p(parameters_.data(), parameters_.data() + parameters_.size());
+  std::vector<double> m(p.size()), v(p.size());
+  std::vector<bool> decays(p.size());
+  for (const auto& entry : flow_->layout().entries())
+    for (std::size_t i = 0; i < entry.slice.extent(); ++i)
+      decays[entry.slice.offset + i] = entry.decays;
+  for (int t = 1; t <= 3; ++t) {
+    session->ComputeGradient(x_.view(), context_.view());
+    for (std::size_t i = 0; i < p.size(); ++i) {
+      const double g = 0.5 * session->gradient()[i];
+      m[i] = 0.9 * m[i] + 0.1 * g;
+      v[i] = 0.999 * v[i] + 0.001 * g * g;
+      if (decays[i]) p[i] -= 3e-3 * 0.1 * p[i];
+      p[i] -= 3e-3 * (m[i] / (1 - std::pow(0.9, t))) /
+              (std::sqrt(v[i] / (1 - std::pow(0.999, t))) + 1e-8);
+    }
+    session->Step(step);
+  }
+  const TrainState state = session->Save();
+  EXPECT_EQ(state.steps, 3);
+  const std::vector<double> actual(state.parameters.data(),
+                                   state.parameters.data() + state.parameters.size());
+  EXPECT_LE(MaxAbsDifference(actual, p), 3e-5);
+}
+
+TEST_F(TrainSessionTest, GoesOnFromASavedStateToTheBit) {
+  const auto backend = NewBackend(2);
+  const AdamStep step{.learning_rate = 1e-2, .ema_decay = 0.5};
+  const auto advance = [&](TrainSession& session) {
+    session.ComputeGradient(x_.view(), context_.view());
+    session.Step(step);
+  };
+  const auto session = *backend->StartTraining(flow_, FreshState());
+  advance(*session);
+  const TrainState saved = session->Save();
+  advance(*session);
+  const TrainState there = session->Save();
+  const auto other = *backend->StartTraining(flow_, saved);
+  advance(*other);
+  ExpectSameBits<float>(other->Save().parameters.span(), there.parameters.span());
+  ExpectSameBits<float>(other->Save().ema.span(), there.ema.span());
+  session->Restore(saved);
+  advance(*session);
+  ExpectSameBits<float>(session->Save().parameters.span(), there.parameters.span());
+  ExpectSameBits<float>(session->Save().second_moment.span(), there.second_moment.span());
+}
+
+TEST_F(TrainSessionTest, SessionScoresWithPresentOrAveragedParameters) {
+  const auto backend = NewBackend(2);
+  const auto session = *backend->StartTraining(flow_, FreshState());
+  std::vector<double> present(kRows), averaged(kRows);
+  ASSERT_TRUE(session->LogProb(x_.view(), context_.view(), false, present, {}).ok());
+  ExpectSameBits<double>(present, LogProbOf(*backend, 0, kRows));
+  session->ComputeGradient(x_.view(), context_.view());
+  session->Step({.learning_rate = 1e-1, .ema_decay = 0.99});
+  const TrainState state = session->Save();
+  for (const bool use_ema : {false, true}) {
+    ASSERT_TRUE(session->LogProb(x_.view(), context_.view(), use_ema, averaged, {}).ok());
+    const auto weights = *backend->Upload(flow_, (use_ema ? state.ema : state.parameters).span());
+    ASSERT_TRUE(backend->LogProb(*weights, x_.view(), context_.view(), present, {}).ok());
+    ExpectSameBits<double>(averaged, present);
+  }
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// A backend whose density is a function given by the test, whatever the flow and its parameters say.
+#ifndef MILLRACE_TESTS_SUPPORT_FAKE_BACKEND_H_
+#define MILLRACE_TESTS_SUPPORT_FAKE_BACKEND_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <utility>
+
+#include "core/flow/backend.h"
+
+namespace millrace {
+
+class FakeBackend final : public Backend {
+ public:
+  using LogDensity = std::function<double(std::span<const float> row)>;
+  using Terms = std::function<void(std::span<const float> row, std::span<double> terms)>;
+
+  // The chain's terms are needed for ChainTerms only.
+  explicit FakeBackend(LogDensity log_density, Terms terms = {})
+      : log_density_(std::move(log_density)), terms_(std::move(terms)) {}
+
+  std::int64_t rows_scored() const { return rows_scored_; }
+  std::int64_t calls() const { return calls_; }
+
+  absl::StatusOr<std::shared_ptr<const DeviceWeights>> Upload(std::shared_ptr<const Flow> flow,
+                                                              std::span<const float>) override {
+    return std::make_shared<FakeWeights>(std::move(flow));
+  }
+  absl::Status LogProb(const DeviceWeights&, RowsView<const float> x, RowsView<const float>,
+                       std::span<double> log_prob, std::stop_token stop) override {
+    if (stop.stop_requested()) return absl::CancelledError("stopped");
+    ++calls_;
+    rows_scored_ += x.rows;
+    for (std::int64_t r = 0; r < x.rows; ++r) log_prob[r] = log_density_(x.row(r));
+    return absl::OkStatus();
+  }
+  absl::Status ChainTerms(const DeviceWeights&, RowsView<const float> x, RowsView<const float>,
+                          RowsView<double> terms, std::stop_token) override {
+    for (std::int64_t r = 0; r < x.rows; ++r) terms_(x.row(r), terms.row(r));
+    return absl::OkStatus();
+  }
+  // The identity.
+  absl::Status Forward(const DeviceWeights&, RowsView<const float> x, RowsView<const float>,
+                       RowsView<float> out, std::span<double> log_det, std::stop_token) override {
+    std::copy_n(x.data, x.rows * x.cols, out.data);
+    std::fill(log_det.begin(), log_det.end(), 0.0);
+    return absl::OkStatus();
+  }
+  absl::Status Inverse(const DeviceWeights& weights, RowsView<const float> z,
+                       RowsView<const float> context, RowsView<float> out, std::span<double> log_det,
+                       std::stop_token stop) override {
+    return Forward(weights, z, context, out, log_det, std::move(stop));
+  }
+  absl::Status Sample(const DeviceWeights&, std::uint64_t, std::uint64_t, double,
+                      RowsView<const float>, RowsView<float>, std::span<double>,
+                      std::stop_token) override {
+    return absl::UnimplementedError("sampling");
+  }
+  absl::StatusOr<std::unique_ptr<TrainSession>> StartTraining(std::shared_ptr<const Flow>,
+                                                              const TrainState&) override {
+    return absl::UnimplementedError("training");
+  }
+  absl::StatusOr<Moments> ComputeMoments(const Flow&, std::span<const float>, int,
+                                         RowsView<const float>, std::stop_token) override {
+    return absl::UnimplementedError("moments");
+  }
+
+ private:
+  class FakeWeights final : public DeviceWeights {
+   public:
+    explicit FakeWeights(std::shared_ptr<const Flow> flow) : flow_(std::move(flow)) {}
+    const Flow& flow() const override { return *flow_; }
+
+   private:
+    std::shared_ptr<const Flow> flow_;
+  };
+
+  LogDensity log_density_;
+  Terms terms_;
+  std::int64_t rows_scored_ = 0;
+  std::int64_t calls_ = 0;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_TESTS_SUPPORT_FAKE_BACKEND_H_

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reference implementation of Kernels: double precision, one loop a sum, nothing clever. Every
+// transform runs on it as it is, so gradients can be checked against differences, and the float
+// kernels against numbers that have no rounding to speak of.
+#ifndef MILLRACE_TESTS_SUPPORT_PLAIN_KERNELS_H_
+#define MILLRACE_TESTS_SUPPORT_PLAIN_KERNELS_H_
+
+#include "core/exec/kernels.h"
+
+namespace millrace {
+
+// Matrices, weights and gradients are arrays of double, laid out as ParameterLayout says. Unlike
+// other kernels it neither reads nor writes rows of padding.
+class PlainKernels final : public Kernels {
+ public:
+  std::size_t element_size() const override { return sizeof(double); }
+
+  void Load(const float* host, Matrix to) const override;
+  void Store(ConstMatrix from, float* host) const override;
+  void Copy(ConstMatrix from, Matrix to) const override;
+  void Fill(double value, Matrix to) const override;
+  void Add(ConstMatrix from, Matrix to) const override;
+  void Negate(Matrix x) const override;
+  void Gather(ConstMatrix from, std::span<const int> columns, Matrix to) const override;
+  void Scatter(ConstMatrix from, std::span<const int> columns, Matrix to) const override;
+
+  void Dense(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
+             DenseStart start, Activation activation, Matrix out) const override;
+  void DenseInputAdjoint(const DenseLayer& layer, DenseRange range, Weights weights,
+                         ConstMatrix out_bar, bool accumulate, Matrix in_bar) const override;
+  void DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, ConstMatrix out_bar, float sign,
+                          Arena& arena, Gradients gradients) const override;
+  void Activate(Activation activation, Matrix x) const override;
+  void ActivationAdjoint(Activation activation, ConstMatrix value, Matrix bar) const override;
+
+  void BijectionForward(ScalarBijection bijection, ConstMatrix theta, Matrix x,
+                        Vector log_det) const override;
+  void BijectionInverse(ScalarBijection bijection, ConstMatrix theta, Matrix z,
+                        Vector log_det) const override;
+  void BijectionAdjoint(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
+                        ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const override;
+  void BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
+                             ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const override;
+  void Broadcast(Slice slice, Weights weights, Matrix theta) const override;
+  void BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float sign,
+                        Gradients gradients) const override;
+
+  void LuForward(const LuLayer& layer, Weights weights, Matrix x, Matrix scratch,
+                 Vector log_det) const override;
+  void LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det) const override;
+  void LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x, ConstVector log_det_bar,
+                 float sign, Arena& arena, Matrix grad, Gradients gradients) const override;
+  void LuTransposedSolve(const LuLayer& layer, Weights weights, Matrix grad) const override;
+
+  void NormalLogDensity(ConstMatrix z, Vector log_p) const override;
+  void NormalLogDensityAdjoint(ConstMatrix z, ConstVector log_p_bar, Matrix grad) const override;
+  void SampleNormal(std::uint64_t seed, std::uint64_t first_row, double temperature,
+                    Matrix z) const override;
+};
+
+}  // namespace millrace
+
+#endif  // MILLRACE_TESTS_SUPPORT_PLAIN_KERNELS_H_

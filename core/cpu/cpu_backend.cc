@@ -118,10 +118,11 @@ class CpuBackend final : public Backend {
 
   absl::StatusOr<Moments> ComputeMoments(const Flow& flow, std::span<const float> parameters,
                                          int transforms, RowsView<const float> x,
+                                         RowsView<const float> context,
                                          std::stop_token stop) override {
     Rows<float> out(x.rows, x.cols);
     MILLRACE_RETURN_IF_ERROR(ForEachBlock(
-        flow, Weights{parameters.data()}, x, {}, stop,
+        flow, Weights{parameters.data()}, x, context, stop,
         [&](Pass& pass, std::int64_t first, Matrix block) {
           const Vector log_det = pass.arena.NewVector(block.rows);
           for (int t = 0; t < transforms; ++t) flow.transforms()[t]->Forward(pass, block, log_det);
@@ -137,9 +138,12 @@ class CpuBackend final : public Backend {
   absl::Status ForEachBlock(const Flow& flow, Weights weights, RowsView<const float> rows,
                             RowsView<const float> context, const std::stop_token& stop,
                             const Task& task) {
-    if (context.rows != 0 && context.cols != flow.spec().context_dim)
-      return absl::InvalidArgumentError(absl::StrCat("context: ", context.cols, " columns; expected ",
-                                                     flow.spec().context_dim));
+    const int context_dim = flow.spec().context_dim;
+    const std::int64_t wanted_rows = context_dim == 0 ? 0 : rows.rows;
+    if (context.rows != wanted_rows || (context.rows != 0 && context.cols != context_dim))
+      return absl::InvalidArgumentError(
+          absl::StrCat("context: ", context.rows, " rows of ", context.cols, " columns; expected ",
+                       wanted_rows, " of ", context_dim));
     // The cut is free: a row's result does not depend on its block.
     const std::int64_t share = (rows.rows + lanes_.threads() - 1) / lanes_.threads();
     const int block_rows =

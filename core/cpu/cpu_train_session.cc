@@ -68,6 +68,7 @@ double CpuTrainSession::BlockLoss(RowsView<const float> x, RowsView<const float>
 
 TrainSession::LossAndGradient CpuTrainSession::ComputeGradient(RowsView<const float> x,
                                                                RowsView<const float> context) {
+  MILLRACE_CHECK(x.rows > 0);
   // Small batches are cut finer, so that several lanes have work.
   const int block_rows = static_cast<int>(
       std::clamp<std::int64_t>((x.rows + 63) / 64 * 16, kRowAlign, kMaxBlockRows));
@@ -76,25 +77,25 @@ TrainSession::LossAndGradient CpuTrainSession::ComputeGradient(RowsView<const fl
   while (static_cast<int>(lane_gradients_.size()) < lanes)
     lane_gradients_.emplace_back(flow_->layout().size());
 
-  std::vector<double> losses(lanes, 0.0);
+  losses_.assign(lanes, 0.0);
   (void)lanes_.Run(lanes, {}, [&](std::int64_t lane, Scratch& scratch) {
     ParameterValues& own = lane_gradients_[lane];
     std::fill_n(own.data(), own.size(), 0.0f);
     for (std::int64_t b = lane; b < blocks; b += lanes) {
       const std::int64_t first = b * block_rows;
       const int count = static_cast<int>(std::min<std::int64_t>(block_rows, x.rows - first));
-      losses[lane] += BlockLoss(x, context, first, count, scratch, {own.data()});
+      losses_[lane] += BlockLoss(x, context, first, count, scratch, {own.data()});
     }
   });
   double loss = 0.0;
-  for (double lane_loss : losses) loss += lane_loss;
+  for (double lane_loss : losses_) loss += lane_loss;
   return {loss / static_cast<double>(x.rows), std::sqrt(ReduceGradients(lanes))};
 }
 
 // gradient_ = the sum over lanes in lane order; returns its squared norm, summed in a fixed order.
 double CpuTrainSession::ReduceGradients(int lanes) {
   const std::size_t size = gradient_.size();
-  std::vector<double> squares(static_cast<std::size_t>(Chunks(size)), 0.0);
+  squares_.assign(static_cast<std::size_t>(Chunks(size)), 0.0);
   (void)lanes_.Run(Chunks(size), {}, [&](std::int64_t chunk, Scratch&) {
     const std::size_t begin = static_cast<std::size_t>(chunk) * kChunk;
     const std::size_t end = std::min(size, begin + kChunk);
@@ -105,10 +106,10 @@ double CpuTrainSession::ReduceGradients(int lanes) {
       sum.Store(gradient_.data() + i);
       square = square + sum * sum;
     }
-    for (int i = 0; i < Pack::kWidth; ++i) squares[chunk] += square.v[i];
+    for (int i = 0; i < Pack::kWidth; ++i) squares_[chunk] += square.v[i];
   });
   double total = 0.0;
-  for (double square : squares) total += square;
+  for (double square : squares_) total += square;
   return total;
 }
 

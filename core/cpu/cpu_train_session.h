@@ -39,6 +39,8 @@ class CpuTrainSession final : public TrainSession {
   TrainState state_;
   ParameterValues gradient_;
   std::vector<ParameterValues> lane_gradients_;
+  std::vector<double> losses_;   // per lane
+  std::vector<double> squares_;  // per chunk of parameters
   std::vector<char> decays_;  // per cache line of parameters
 };
 

@@ -8,10 +8,6 @@
 #include <tbb/parallel_for.h>
 #include <tbb/partitioner.h>
 
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
-
 namespace millrace {
 namespace {
 
@@ -20,8 +16,10 @@ namespace {
 class FlushDenormals {
  public:
 #if defined(__SSE__)
-  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }  // flush, denormals are zero
-  ~FlushDenormals() { _mm_setcsr(saved_); }
+  FlushDenormals() : saved_(__builtin_ia32_stmxcsr()) {
+    __builtin_ia32_ldmxcsr(saved_ | 0x8040);  // results flushed to zero, operands taken as zero
+  }
+  ~FlushDenormals() { __builtin_ia32_ldmxcsr(saved_); }
 
  private:
   unsigned saved_;
@@ -55,7 +53,7 @@ void Lanes::Release(std::unique_ptr<Scratch> scratch) {
 }
 
 absl::Status Lanes::Run(std::int64_t count, const std::stop_token& stop,
-                        const std::function<void(std::int64_t, Scratch&)>& task) {
+                        absl::FunctionRef<void(std::int64_t, Scratch&)> task) {
   std::atomic<std::int64_t> done{0};
   std::atomic<bool> cancelled{false};
   const auto run_one = [&](std::int64_t i) {

@@ -4,7 +4,6 @@
 #define MILLRACE_CORE_CPU_LANES_H_
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -12,6 +11,7 @@
 
 #include <tbb/task_arena.h>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "core/exec/arena.h"
 #include "core/exec/tape.h"
@@ -35,7 +35,7 @@ class Lanes {
   // A single task runs on the caller's thread. CANCELLED when `stop` was requested before the last began.
   // Denormal floats count as zero in tasks, whatever thread runs them.
   absl::Status Run(std::int64_t count, const std::stop_token& stop,
-                   const std::function<void(std::int64_t, Scratch&)>& task);
+                   absl::FunctionRef<void(std::int64_t, Scratch&)> task);
 
  private:
   std::unique_ptr<Scratch> Acquire();

@@ -52,8 +52,8 @@ struct ScalarBijection {
 // y = L U x + b: L lower triangular with a unit diagonal, U upper triangular with the diagonal
 // exp(clip(log_diagonal)), clip as in core/math/affine.h.
 struct LuLayer {
-  Slice lower;         // [dim, dim]; used strictly below the diagonal
-  Slice upper;         // [dim, dim]; used strictly above the diagonal
+  Slice lower;         // [dim, dim]; zero, and kept zero, but strictly below the diagonal
+  Slice upper;         // [dim, dim]; zero, and kept zero, but strictly above the diagonal
   Slice log_diagonal;  // [1, dim]
   Slice bias;          // [1, dim]
 };

@@ -112,6 +112,7 @@ class Backend {
   // Mean and covariance, in double, of what the first `transforms` transforms make of the rows.
   virtual absl::StatusOr<Moments> ComputeMoments(const Flow& flow, std::span<const float> parameters,
                                                  int transforms, RowsView<const float> x,
+                                                 RowsView<const float> context,
                                                  std::stop_token stop) = 0;
 };
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -19,42 +19,72 @@ namespace millrace {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr double kMostPoints = 512.0;   // of a lattice sum
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kReach = 32.0;          // of a lattice sum, standardised units
+constexpr double kFineBin = 1.0 / 16;    // bins as narrow are integrated over, standardised units
 constexpr std::int64_t kBatchFloats = std::int64_t{1} << 22;  // of one call of the backend, about
 constexpr std::int64_t kPointsOfTask = 256;                   // wanted at once, about
 
-// The lattice points a sum runs over; none where it is taken as an integral.
-std::vector<double> LatticePoints(const Column& column, double value) {
-  const double own = ToModel(column, value, kBinCentre).standardised;
-  for (const double reach : {32.0, 16.0, 8.0}) {
-    const double low = FromModel(column, std::min(0.0, own) - reach);
-    const double high = FromModel(column, std::max(0.0, own) + reach);
-    const double width = column.bin_width;
-    if (!((high - low) / width < kMostPoints)) continue;
-    std::vector<double> points;
-    for (double k = 0.0; low + k * width < high + 0.5 * width; ++k)
-      points.push_back(NearestLatticePoint(column.lattice_origin, width, low + k * width));
-    return points;
+// Lattice points first .. last; none where last < first.
+struct Points {
+  double first;
+  double last;
+};
+
+// The lattice points a sum over a discrete column runs over, and those among them whose bins are fine.
+struct LatticePlan {
+  Points all;
+  Points fine;
+};
+
+double NearestPoint(const Column& column, double value) {
+  return NearestLatticePoint(column.lattice_origin, column.bin_width, value);
+}
+
+// Beside a bound bins are wide in standardised units; they shrink with the distance from it.
+LatticePlan PlanLattice(const Column& column, double own) {
+  const double width = column.bin_width;
+  const Points all{FromModel(column, std::min(0.0, own) - kReach),
+                   FromModel(column, std::max(0.0, own) + kReach)};
+  Points fine{kInfinity, -kInfinity};
+  if (column.lower || column.upper) {
+    // Of two bounds the nearer one makes the slope, within a factor of 2.
+    const double distance = (column.lower && column.upper ? 2.0 : 1.0) * width / (column.scale * kFineBin);
+    fine = all;
+    if (column.lower) fine.first = std::max(all.first, NearestPoint(column, *column.lower + distance));
+    if (column.upper) fine.last = std::min(all.last, NearestPoint(column, *column.upper - distance));
+  } else if (width / column.scale < kFineBin) {
+    fine = all;
   }
-  return {};
+  return {all, fine};
 }
 
 // The log of the integral, or sum, of the flow's density along one column at one offset, times what the
 // chains of the other columns contribute. The flow is asked for its density at wanted() values of that
-// column.
+// column: once at the points of the sum, then as the integral wants.
 class ColumnTask {
  public:
   // `own` is the row's standardised value, `others` the log_det of the other columns.
   ColumnTask(std::int64_t row, int active, int offset, double own, double others)
       : row_(row), active_(active), offset_(offset), others_(others), integral_(own) {}
 
-  // Sums over `points` instead of integrating.
-  void UseLattice(const Column& column, double position, std::span<const double> points) {
-    for (const double point : points) {
+  void UseLattice(const Column& column, double position, double own) {
+    const LatticePlan plan = PlanLattice(column, own);
+    const double width = column.bin_width;
+    integral_.reset();
+    for (double k = 0.0; plan.all.first + k * width < plan.all.last + 0.5 * width; ++k) {
+      const double point = plan.all.first + k * width;
+      if (point > plan.fine.first - 0.5 * width && point < plan.fine.last + 0.5 * width) {
+        k += std::nearbyint((plan.fine.last - point) / width);
+        const double low = ToModel(column, plan.fine.first, 0.0).standardised;
+        const double high = ToModel(column, plan.fine.last, 1.0).standardised;
+        if (low < high) integral_.emplace(own, low, high);
+        continue;
+      }
       const ModelValue value = ToModel(column, point, position);
       if (!value.in_support) continue;
       lattice_.push_back(value.standardised);
-      weights_.push_back(value.log_det + std::log(column.bin_width));
+      log_weights_.push_back(value.log_det + std::log(width));
     }
   }
 
@@ -62,38 +92,35 @@ class ColumnTask {
   int active() const { return active_; }
   int offset() const { return offset_; }
   std::span<const double> wanted() const {
-    if (done_) return {};
-    return lattice_.empty() ? integral_.wanted() : std::span<const double>(lattice_);
+    if (!lattice_.empty()) return lattice_;
+    return integral_ ? integral_->wanted() : std::span<const double>();
   }
-  void Supply(std::vector<double>& log_densities) {
-    if (lattice_.empty()) {
-      integral_.Supply(log_densities);
-      done_ = integral_.wanted().empty();
-      result_ = others_ + integral_.log_integral();
-    } else {
-      for (std::size_t i = 0; i < weights_.size(); ++i) log_densities[i] += weights_[i];
-      done_ = true;
-      result_ = others_ + LogSumExp(log_densities);
-    }
+  void Supply(std::span<const double> log_densities) {
+    if (lattice_.empty()) return integral_->Supply(log_densities);
+    for (std::size_t i = 0; i < lattice_.size(); ++i) log_weights_[i] += log_densities[i];
+    log_sum_ = LogSumExp(log_weights_);
+    lattice_.clear();
   }
-  double result() const { return result_; }
+  double result() const {
+    const double parts[] = {log_sum_, integral_ ? integral_->log_integral() : -kInfinity};
+    return others_ + LogSumExp(parts);
+  }
 
  private:
   std::int64_t row_;
   int active_;
   int offset_;
   double others_;
-  LineIntegral integral_;
-  std::vector<double> lattice_;
-  std::vector<double> weights_;
-  bool done_ = false;
-  double result_ = 0.0;
+  std::optional<LineIntegral> integral_;
+  std::vector<double> lattice_;  // standardised; empty once supplied
+  std::vector<double> log_weights_;
+  double log_sum_ = -kInfinity;
 };
 
 // Standardised rows and per-column log-dets at every offset, for a few rows.
 class PlacedRows {
  public:
-  PlacedRows(const ColumnModel& columns, RowsView<const double> rows) : columns_(columns), rows_(rows) {
+  PlacedRows(const ColumnModel& columns, RowsView<const double> rows) : columns_(columns) {
     const std::int64_t n = rows.rows * columns.num_offsets();
     standardised_ = Rows<float>(n, columns.dim());
     log_dets_ = Rows<double>(n, columns.dim());
@@ -125,14 +152,12 @@ class PlacedRows {
     const Column& column = columns_.columns()[columns_.active()[i]];
     ColumnTask task(row, i, offset, standardised_(Index(row, offset), i), LogDetOfOthers(row, offset, i));
     if (column.type == ColumnType::kDiscrete)
-      task.UseLattice(column, columns_.Position(i, offset),
-                      LatticePoints(column, rows_(row, columns_.active()[i])));
+      task.UseLattice(column, columns_.Position(i, offset), standardised_(Index(row, offset), i));
     return task;
   }
 
  private:
   const ColumnModel& columns_;
-  RowsView<const double> rows_;
   Rows<float> standardised_;
   Rows<double> log_dets_;
 };
@@ -161,9 +186,8 @@ absl::Status RunTasks(const AttributionInput& input, const PlacedRows& placed,
     for (ColumnTask& task : tasks) {
       const auto size = static_cast<std::ptrdiff_t>(task.wanted().size());
       if (size == 0) continue;
-      std::vector<double> values(from, from + size);
+      task.Supply({from, from + size});
       from += size;
-      task.Supply(values);
     }
   }
 }
@@ -183,7 +207,7 @@ absl::Status ConditionalTermsOf(const AttributionInput& input, std::int64_t firs
       const auto offset = static_cast<int>(t % columns.num_offsets());
       const auto i = static_cast<int>(t / columns.num_offsets() % columns.dim());
       const auto r = static_cast<std::int64_t>(t / columns.num_offsets() / columns.dim());
-      if (input.log_prob[first + r] > -std::numeric_limits<double>::infinity())
+      if (input.log_prob[first + r] > -kInfinity)
         tasks.push_back(placed.Task(r, i, offset));
     }
     MILLRACE_RETURN_IF_ERROR(RunTasks(input, placed, tasks, stop));
@@ -196,7 +220,7 @@ absl::Status ConditionalTermsOf(const AttributionInput& input, std::int64_t firs
       const std::span<const double> of_offsets(
           results.data() + (r * columns.dim() + i) * columns.num_offsets(), columns.num_offsets());
       const double log_prob = input.log_prob[first + r];
-      if (log_prob > -std::numeric_limits<double>::infinity())
+      if (log_prob > -kInfinity)
         out(first + r, columns.active()[i]) = log_prob - LogMeanExp(of_offsets);
     }
   }
@@ -206,7 +230,7 @@ absl::Status ConditionalTermsOf(const AttributionInput& input, std::int64_t firs
 Rows<double> EmptyTerms(const AttributionInput& input) {
   Rows<double> out(input.rows.rows, input.columns.num_columns());
   for (std::int64_t r = 0; r < out.rows(); ++r) {
-    const bool has_density = input.log_prob[r] > -std::numeric_limits<double>::infinity();
+    const bool has_density = input.log_prob[r] > -kInfinity;
     for (int c = 0; c < out.cols(); ++c) out(r, c) = has_density ? 0.0 : kNaN;
   }
   return out;
@@ -233,7 +257,7 @@ absl::Status ChainTermsOf(const AttributionInput& input, std::int64_t first, std
       input.backend.ChainTerms(input.weights, placed.standardised(), {}, terms.view(), stop));
   std::vector<double> prefix(offsets);
   for (std::int64_t r = 0; r < count; ++r) {
-    if (!(input.log_prob[first + r] > -std::numeric_limits<double>::infinity())) continue;
+    if (!(input.log_prob[first + r] > -kInfinity)) continue;
     std::fill(prefix.begin(), prefix.end(), 0.0);
     double before = 0.0;
     for (int i = 0; i < columns.dim(); ++i) {

@@ -26,11 +26,10 @@ struct AttributionInput {
 
 // log p(x_i | all other columns) = log p(x) - log of the integral of p over column i, others held. The
 // density is the one that Density::LogProb states, mean over offsets included. Exact to 1e-2 nats under
-// the conditions of LineIntegral, whose rule for tails holds in standardised units. The integral over a
-// discrete column is a sum over its lattice points within 32 standardised units of 0 or of the row's
-// value, or 16 or 8 where that would be more than 512 points; where even those are more, a bin is a small
-// part of the column's spread and the sum is taken as the integral it approximates. Costs some hundred
-// evaluations of the flow for each row, column and offset.
+// the conditions of LineIntegral, whose rule for tails holds in standardised units. Over a discrete column
+// the integral is a sum: over its lattice points within 32 standardised units of 0 and of the row's value;
+// where bins are narrower than a sixteenth of a standardised unit, the integral that the sum approximates.
+// Costs about 400 evaluations of the flow for each row, column and offset.
 absl::StatusOr<Rows<double>> ConditionalTerms(const AttributionInput& input, std::stop_token stop);
 
 // log p(x_i | x_<i), which sum to log_prob; constant columns stand outside the chain.

@@ -33,7 +33,7 @@ struct LogProbResult {
 };
 
 struct ScoreOptions {
-  std::optional<double> false_positive_rate;  // default: the model's own
+  std::optional<double> false_positive_rate = std::nullopt;  // default: the model's own
   Contributions contributions = Contributions::kNone;
 };
 

@@ -11,7 +11,6 @@ namespace millrace {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kFar = 1e6;
 constexpr double kNear = 4.0;         // half width of the dense part of the scan
 constexpr double kStep = 0.125;       // its step
 constexpr double kGrowth = 1.2;       // of the scan's steps beyond
@@ -42,14 +41,11 @@ double ExpBelow(double f, double top) { return std::exp(f - top); }
 
 }  // namespace
 
-LineIntegral::LineIntegral(double point) {
-  for (double t = 0.0; t <= kFar; t += t < kNear ? kStep : t * ((t < kVeryFar ? kGrowth : kFastGrowth) - 1)) {
-    wanted_.push_back(Single(t));
-    if (t > 0.0) wanted_.push_back(Single(-t));
-  }
-  wanted_.push_back(kFar);
-  wanted_.push_back(-kFar);
-  wanted_.push_back(Single(point));
+LineIntegral::LineIntegral(double point, double low, double high) {
+  wanted_ = {point, low, high};
+  for (double t = 0.0; t < kFar; t += t < kNear ? kStep : t * ((t < kVeryFar ? kGrowth : kFastGrowth) - 1))
+    wanted_.insert(wanted_.end(), {t, -t});
+  for (double& t : wanted_) t = Single(std::clamp(t, low, high));
   std::sort(wanted_.begin(), wanted_.end());
   wanted_.erase(std::unique(wanted_.begin(), wanted_.end()), wanted_.end());
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The integral of exp(f) over the real line for an f that is dear to evaluate, unnormalised, perhaps very
+// The integral of exp(f) over a stretch of the real line for an f that is dear to evaluate, unnormalised, perhaps very
 // narrow and with several modes: a joint density along one column.
 #ifndef MILLRACE_CORE_SCORE_LINE_INTEGRAL_H_
 #define MILLRACE_CORE_SCORE_LINE_INTEGRAL_H_
@@ -29,8 +29,9 @@ namespace millrace {
 // most 8192 points are asked for; the integral then stands as it is.
 class LineIntegral {
  public:
-  // `point` is known to matter; f there will be asked for.
-  explicit LineIntegral(double point);
+  // Over [low, high], low < high. `point` is known to matter; f there will be asked for if it lies inside.
+  explicit LineIntegral(double point, double low = -kFar, double high = kFar);
+  static constexpr double kFar = 1e6;
 
   // Where f is wanted; empty when the integral is done.
   std::span<const double> wanted() const { return wanted_; }

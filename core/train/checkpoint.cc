@@ -23,14 +23,9 @@ constexpr absl::string_view kMagic = "millrace checkpoint 1\n";
 
 constexpr std::int64_t kLargestFile = std::int64_t{1} << 36;
 
-std::uint32_t Crc(absl::string_view bytes, std::uint32_t crc = 0) {
-  // zlib counts in 32 bits.
-  for (std::size_t i = 0; i < bytes.size(); i += 1u << 30) {
-    const absl::string_view part = bytes.substr(i, 1u << 30);
-    crc = static_cast<std::uint32_t>(
-        crc32(crc, reinterpret_cast<const Bytef*>(part.data()), static_cast<uInt>(part.size())));
-  }
-  return crc;
+std::uint32_t Crc(absl::string_view bytes) {
+  return static_cast<std::uint32_t>(
+      crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
 // Appends what `Fields` visits.

@@ -117,7 +117,7 @@ class Training {
     for (int t = 0; t < static_cast<int>(flow.transforms().size()); ++t) {
       if (!flow.transforms()[t]->WantsMoments()) continue;
       MILLRACE_ASSIGN_OR_RETURN(const Moments moments,
-                                backend_.ComputeMoments(flow, parameters.span(), t, rows, stop_));
+                                backend_.ComputeMoments(flow, parameters.span(), t, rows, {}, stop_));
       flow.transforms()[t]->InitialiseFromMoments(moments, parameters.span());
     }
     return parameters;

@@ -40,7 +40,7 @@ LAYERS = {
     "core/model": Layer(_FLOW + ("core/data",), ABSL),
     "core/io": Layer(_MODEL, ABSL | {"json", "zlib"}),
     "core/score": Layer(_MODEL, ABSL),
-    "core/train": Layer(_MODEL + ("core/io", "core/score"), ABSL),
+    "core/train": Layer(_MODEL + ("core/io", "core/score"), ABSL | {"zlib"}),
     "core/examples": Layer(_CORE + ("core/cpu", "core/cuda"), ABSL),
     "server/app": Layer(_CORE, ABSL),
     "server/metrics": Layer(_CORE + ("server/app",), ABSL | {"prometheus"}),

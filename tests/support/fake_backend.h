@@ -65,7 +65,7 @@ class FakeBackend final : public Backend {
     return absl::UnimplementedError("training");
   }
   absl::StatusOr<Moments> ComputeMoments(const Flow&, std::span<const float>, int,
-                                         RowsView<const float>, std::stop_token) override {
+                                         RowsView<const float>, RowsView<const float>, std::stop_token) override {
     return absl::UnimplementedError("moments");
   }
 

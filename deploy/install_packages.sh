@@ -30,7 +30,6 @@ build=(
   libprotobuf-dev
   protobuf-compiler            # C++ messages from .proto
   libabsl-dev
-  libeigen3-dev                # linear algebra off the hot path
   libtbb-dev
   prometheus-cpp-dev
   nlohmann-json3-dev           # metadata of model files, JSON lines

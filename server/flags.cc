@@ -38,25 +38,30 @@ bool AbslParseFlag(absl::string_view text, LogFormat* format, std::string* error
   return false;
 }
 
-std::string AbslUnparseFlag(LogFormat format) { return format == LogFormat::kJson ? "json" : "text"; }
+std::string AbslUnparseFlag(LogFormat format) {
+  return format == LogFormat::kJson ? "json" : "text";
+}
 
 }  // namespace millrace
 
 using millrace::Defaults;
 
-ABSL_FLAG(std::string, address, Defaults().address,
-          "Where to listen for gRPC, host:port. There is no encryption and no authentication: keep it "
-          "on loopback or behind a proxy.");
+ABSL_FLAG(
+    std::string, address, Defaults().address,
+    "Where to listen for gRPC, host:port. There is no encryption and no authentication: keep it "
+    "on loopback or behind a proxy.");
 ABSL_FLAG(std::string, metrics_address, Defaults().metrics_address,
           "Where Prometheus finds /metrics, host:port. Empty: nowhere.");
 ABSL_FLAG(bool, reflection, Defaults().reflection,
           "Whether to describe the API to tools such as grpcurl.");
-ABSL_FLAG(std::string, model_dir, Defaults().model_dir,
-          "The folder of the models, <name>/<version>/model.safetensors. Made where it is absent; all "
-          "versions in it are loaded at start.");
-ABSL_FLAG(int, compute_threads, Defaults().compute_threads,
-          "Threads that one large request or a training may use. 0: the CPU quota of the container, "
-          "else all cores.");
+ABSL_FLAG(
+    std::string, model_dir, Defaults().model_dir,
+    "The folder of the models, <name>/<version>/model.safetensors. Made where it is absent; all "
+    "versions in it are loaded at start.");
+ABSL_FLAG(
+    int, compute_threads, Defaults().compute_threads,
+    "Threads that one large request or a training may use. 0: the CPU quota of the container, "
+    "else all cores.");
 ABSL_FLAG(int, worker_threads, Defaults().worker_threads, "Requests that are computed at once.");
 ABSL_FLAG(int, max_trainings, Defaults().max_trainings, "Trainings at once; more are UNAVAILABLE.");
 ABSL_FLAG(std::int64_t, max_message_bytes, Defaults().limits.max_message_bytes,
@@ -64,7 +69,8 @@ ABSL_FLAG(std::int64_t, max_message_bytes, Defaults().limits.max_message_bytes,
 ABSL_FLAG(std::int64_t, max_request_rows, Defaults().limits.max_request_rows,
           "Most rows of one request, other than Train and Sample.");
 ABSL_FLAG(std::int64_t, max_columns, Defaults().limits.max_columns, "Most columns of a table.");
-ABSL_FLAG(std::int64_t, max_sample_rows, Defaults().limits.max_sample_rows, "Most rows of one Sample.");
+ABSL_FLAG(std::int64_t, max_sample_rows, Defaults().limits.max_sample_rows,
+          "Most rows of one Sample.");
 ABSL_FLAG(int, max_sample_streams, Defaults().max_sample_streams,
           "Open Sample calls; more are UNAVAILABLE.");
 ABSL_FLAG(std::int64_t, max_train_rows, Defaults().limits.max_train_rows,
@@ -143,7 +149,8 @@ absl::Status ReadEnvironment() {
   for (const FlagGroup& group : FlagGroups()) {
     for (const char* name : group.names) {
       const std::string variable = VariableOf(name);
-      const char* value = std::getenv(variable.c_str());  // NOLINT(concurrency-mt-unsafe): one thread yet
+      const char* value =
+          std::getenv(variable.c_str());  // NOLINT(concurrency-mt-unsafe): one thread yet
       if (value == nullptr) continue;
       std::string error;
       if (!absl::FindCommandLineFlag(name)->ParseFrom(value, &error)) {

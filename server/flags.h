@@ -9,8 +9,8 @@
 namespace millrace {
 
 // Every flag --some_name may also be given as the environment variable MILLRACE_SOME_NAME; the flag
-// wins. INVALID_ARGUMENT for a malformed variable or a stray argument. --help and --version print and
-// exit with 0; an unknown or malformed flag prints and exits with 1. At most once.
+// wins. INVALID_ARGUMENT for a malformed variable or a stray argument. --help and --version print
+// and exit with 0; an unknown or malformed flag prints and exits with 1. At most once.
 absl::StatusOr<Config> ConfigFromFlags(int argc, char** argv);
 
 }  // namespace millrace

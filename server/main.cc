@@ -16,7 +16,8 @@
 namespace millrace {
 namespace {
 
-// Signals that end the server. Blocked in every thread, so that they are taken by WaitForSignal only.
+// Signals that end the server. Blocked in every thread, so that they are taken by WaitForSignal
+// only.
 sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -45,14 +46,16 @@ int Main(int argc, char** argv) {
   const sigset_t signals = BlockSignals();
 
   const std::unique_ptr<Backend> backend = CreateCpuBackend({.threads = config->compute_threads});
-  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(*config, *backend, MILLRACE_VERSION);
+  absl::StatusOr<std::unique_ptr<Server>> server =
+      Server::Start(*config, *backend, MILLRACE_VERSION);
   if (!server.ok()) return Fail("cannot start", server.status());
-  Log(LogLevel::kInfo, "serving", {{"address", config->address},
-                                   {"port", (*server)->port()},
-                                   {"metrics_address", config->metrics_address},
-                                   {"metrics_port", (*server)->metrics_port()},
-                                   {"model_dir", config->model_dir},
-                                   {"version", MILLRACE_VERSION}});
+  Log(LogLevel::kInfo, "serving",
+      {{"address", config->address},
+       {"port", (*server)->port()},
+       {"metrics_address", config->metrics_address},
+       {"metrics_port", (*server)->metrics_port()},
+       {"model_dir", config->model_dir},
+       {"version", MILLRACE_VERSION}});
 
   Log(LogLevel::kInfo, "stopping", {{"signal", WaitForSignal(signals)}});
   std::thread([signals] {

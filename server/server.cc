@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/server.h"
 
-#include <exception>
 #include <string>
 #include <utility>
 
@@ -15,10 +14,8 @@
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
-#include "prometheus/exposer.h"
 #include "server/app/app.h"
-#include "server/app/log.h"
-#include "server/metrics/process_metrics.h"
+#include "server/metrics/metrics_endpoint.h"
 #include "server/metrics/prometheus_metrics.h"
 #include "server/rpc/density_service.h"
 #include "server/rpc/model_service.h"
@@ -27,7 +24,8 @@ namespace millrace {
 
 // In the order of construction; what comes later uses what comes earlier.
 struct Server::Parts {
-  Parts(const Config& c, Backend& backend, absl::string_view version) : config(c), metrics(version) {
+  Parts(const Config& c, Backend& backend, absl::string_view version)
+      : config(c), metrics(version) {
     trainer = [&backend](const TrainRequest& request, RowsView<const double> rows,
                          const ProgressCallback& progress, std::stop_token stop) {
       return TrainModel(request, rows, backend, progress, std::move(stop));
@@ -36,39 +34,20 @@ struct Server::Parts {
 
   const Config config;
   PrometheusMetrics metrics;
-  const std::shared_ptr<ProcessMetrics> process_metrics = std::make_shared<ProcessMetrics>();
   Trainer trainer;
   std::unique_ptr<ModelRepository> repository;
   std::unique_ptr<WorkQueue> queue;
   std::unique_ptr<TrainingJobs> trainings;
   std::unique_ptr<DensityService> density_service;
   std::unique_ptr<ModelService> model_service;
-  std::unique_ptr<prometheus::Exposer> exposer;
+  std::unique_ptr<MetricsEndpoint> metrics_endpoint;
   std::unique_ptr<grpc::Server> grpc;
   int port = 0;
-  int metrics_port = 0;
   bool stopped = false;
 
-  absl::Status ExposeMetrics();
   absl::Status Listen();
   void Stop(absl::Duration delay, absl::Duration grace);
 };
-
-absl::Status Server::Parts::ExposeMetrics() {
-  if (config.metrics_address.empty()) return absl::OkStatus();
-  try {
-    exposer = std::make_unique<prometheus::Exposer>(config.metrics_address);
-  } catch (const std::exception& exception) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot listen on --metrics_address=", config.metrics_address,
-                     " (already in use, or no address of this machine): ", exception.what()));
-  }
-  exposer->RegisterCollectable(metrics.registry());
-  exposer->RegisterCollectable(process_metrics);
-  const std::vector<int> ports = exposer->GetListeningPorts();
-  if (!ports.empty()) metrics_port = ports.front();
-  return absl::OkStatus();
-}
 
 absl::Status Server::Parts::Listen() {
   grpc::EnableDefaultHealthCheckService(true);
@@ -127,13 +106,18 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Back
                 .trainings = *parts.trainings};
   parts.density_service = std::make_unique<DensityService>(app);
   parts.model_service = std::make_unique<ModelService>(app);
-  MILLRACE_RETURN_IF_ERROR(parts.ExposeMetrics());
+  if (!config.metrics_address.empty()) {
+    MILLRACE_ASSIGN_OR_RETURN(parts.metrics_endpoint,
+                              MetricsEndpoint::Open(config.metrics_address, parts.metrics));
+  }
   MILLRACE_RETURN_IF_ERROR(parts.Listen());
   return server;
 }
 
 int Server::port() const { return parts_->port; }
-int Server::metrics_port() const { return parts_->metrics_port; }
+int Server::metrics_port() const {
+  return parts_->metrics_endpoint == nullptr ? 0 : parts_->metrics_endpoint->port();
+}
 
 void Server::Stop() { parts_->Stop(parts_->config.drain_delay, parts_->config.shutdown_grace); }
 

@@ -8,7 +8,7 @@
 namespace millrace {
 
 std::vector<double> InverseCholesky(std::span<const double> covariance, int dim) {
-  constexpr double kSmallestPivot = 1e-6;
+  constexpr double kSmallestPivot = 1.0 / (900.0 * 900.0);
   const auto n = static_cast<std::size_t>(dim);
   std::vector<double> root(n * n), inverse(n * n);
   for (std::size_t i = 0; i < n; ++i) {
@@ -18,8 +18,7 @@ std::vector<double> InverseCholesky(std::span<const double> covariance, int dim)
       if (j < i) {
         root[i * n + j] = sum / root[j * n + j];
       } else {
-        const double variance = covariance[i * n + i] > 0.0 ? covariance[i * n + i] : 1.0;
-        root[i * n + i] = std::sqrt(std::max(sum, kSmallestPivot * variance));
+        root[i * n + i] = std::sqrt(std::max(sum, kSmallestPivot * std::max(1.0, covariance[i * n + i])));
       }
     }
   }

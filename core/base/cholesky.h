@@ -7,9 +7,10 @@
 
 namespace millrace {
 
-// R^-1, row-major lower triangular, of the Cholesky factor of covariance = R R^T, [dim, dim]. Pivots below
-// 1e-6 of their own variance are raised to it: a column that the earlier ones determine keeps a
-// thousandth of its deviation instead of a division by zero. Variances of zero count as one.
+// R^-1, row-major lower triangular, of the Cholesky factor of covariance = R R^T, [dim, dim], of
+// columns in standardised units. No diagonal entry of R is below 1/900, nor below that share of its
+// column's deviation where that is above 1: a column that the earlier ones determine is not divided
+// by zero, and scales (up to 900) stay within what a flow's layers hold (kLogScaleBound).
 std::vector<double> InverseCholesky(std::span<const double> covariance, int dim);
 
 }  // namespace millrace

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a caller says of a column, and what fitting makes of it. Plain values; the model file stores them.
+// What a caller says of a column, and what fitting makes of it. Plain values; the model file stores
+// them.
 #ifndef MILLRACE_CORE_DATA_COLUMN_H_
 #define MILLRACE_CORE_DATA_COLUMN_H_
 
@@ -25,13 +26,14 @@ struct ColumnSpec {
 //   value -> point of its bin (bin_width > 0) -> logit/log of its bounds -> (v - center) / scale
 //
 // The density of a discrete column is constant over a bin: P(lattice point) / bin_width. Bins are
-// bin_width wide and centred on their points; the outermost ones within bounds reach to the bound, so
-// that no mass lies outside the lattice.
+// bin_width wide and centred on their points; the outermost ones within bounds reach to the bound,
+// so that no mass lies outside the lattice.
 //
-// A continuous column with bin_width > 0 is tied: one value (or few) is repeated so often that its true
-// density there is infinite, but no lattice holds all values (say 60 % zeros and real numbers above).
-// Its density is the mean over a window of bin_width centred on the value, which is a density again and
-// caps the spike at P(value) / bin_width. Samples of such a column are not moved back to the spike.
+// A continuous column with bin_width > 0 is tied: one value (or few) is repeated so often that its
+// true density there is infinite, but no lattice holds all values (say 60 % zeros and real numbers
+// above). Its density is the mean over a window of bin_width centred on the value, which is a
+// density again and caps the spike at P(value) / bin_width. Samples of such a column are not moved
+// back to the spike.
 struct Column {
   std::string name = {};
   ColumnType type = ColumnType::kContinuous;
@@ -39,10 +41,11 @@ struct Column {
   double deviation = 1.0;  // of the raw values, > 0: the unit of "standardised nats"
   std::optional<double> lower = std::nullopt;
   std::optional<double> upper = std::nullopt;
-  double lattice_origin = 0.0;     // kDiscrete: lattice points are origin + k * bin_width
-  double lattice_tolerance = 0.0;  // kDiscrete: a value this far (in bin widths) from its point is on it
-  double bin_width = 0.0;          // kDiscrete: > 0; kContinuous: > 0 where tied, else 0
-  double center = 0.0;             // standardisation of what the flow sees
+  double lattice_origin = 0.0;  // kDiscrete: lattice points are origin + k * bin_width
+  // kDiscrete: values this far from their point, in bin widths, are on it.
+  double lattice_tolerance = 0.0;
+  double bin_width = 0.0;  // kDiscrete: > 0; kContinuous: > 0 where tied, else 0
+  double center = 0.0;     // standardisation of what the flow sees
   double scale = 1.0;
   double constant = 0.0;  // kConstant: its value
 

@@ -61,9 +61,11 @@ absl::Status CheckValues(const ColumnSpec& spec, int index, std::span<const doub
     if (std::abs(v) > kLargestMagnitude)
       return ValueError(spec, index, r, v, "a magnitude of at most 1e150; change the unit");
     if (spec.lower && v <= *spec.lower)
-      return ValueError(spec, index, r, v, absl::StrCat("a value above the lower bound ", *spec.lower));
+      return ValueError(spec, index, r, v,
+                        absl::StrCat("a value above the lower bound ", *spec.lower));
     if (spec.upper && v >= *spec.upper)
-      return ValueError(spec, index, r, v, absl::StrCat("a value below the upper bound ", *spec.upper));
+      return ValueError(spec, index, r, v,
+                        absl::StrCat("a value below the upper bound ", *spec.upper));
   }
   return absl::OkStatus();
 }
@@ -128,12 +130,14 @@ absl::StatusOr<Lattice> DeclaredLattice(const ColumnSpec& spec, int index, const
   const std::optional<Lattice> lattice = spec.bin_width
                                              ? FitLattice(census.distinct, *spec.bin_width)
                                              : FindLattice(census.distinct, finest);
-  const std::string type = spec.bin_width ? absl::StrCat("a discrete column of bin width ", *spec.bin_width)
-                                          : std::string("a discrete column");
+  const std::string type = spec.bin_width
+                               ? absl::StrCat("a discrete column of bin width ", *spec.bin_width)
+                               : std::string("a discrete column");
   if (!lattice)
-    return ColumnError(spec, index, type,
-                       "values on one lattice of that width; declare the column continuous, or another "
-                       "bin_width");
+    return ColumnError(
+        spec, index, type,
+        "values on one lattice of that width; declare the column continuous, or another "
+        "bin_width");
   if (lattice->width < finest)
     return ColumnError(spec, index, absl::StrCat("bins of width ", lattice->width),
                        absl::StrCat("bins of at least 1e-5 of the deviation ", deviation,
@@ -172,7 +176,8 @@ absl::Status Standardise(const ColumnSpec& spec, int index, std::span<const doub
   column.center = found.mean;
   column.scale = found.deviation;
   if (std::isfinite(column.center) && column.scale >= kSmallestDeviation) return absl::OkStatus();
-  return ColumnError(spec, index, absl::StrCat("a deviation of ", found.deviation, " within its bounds"),
+  return ColumnError(spec, index,
+                     absl::StrCat("a deviation of ", found.deviation, " within its bounds"),
                      "values that differ beside their bounds");
 }
 
@@ -182,8 +187,10 @@ absl::Status CheckColumnSpec(const ColumnSpec& spec, int index) {
   const auto number = [](double v) { return absl::StrCat(v); };
   if (spec.name.empty()) return SpecError(index, "name", "", "a name that is not empty");
   if (spec.type == ColumnType::kConstant)
-    return SpecError(index, "type", "constant", "another type: constant columns are found, not declared");
-  for (const auto& [field, bound] : {std::pair{"lower", spec.lower}, std::pair{"upper", spec.upper}}) {
+    return SpecError(index, "type", "constant",
+                     "another type: constant columns are found, not declared");
+  for (const auto& [field, bound] :
+       {std::pair{"lower", spec.lower}, std::pair{"upper", spec.upper}}) {
     if (bound && !(std::abs(*bound) <= kLargestMagnitude))
       return SpecError(index, field, number(*bound), "a finite number of magnitude at most 1e150");
   }
@@ -198,7 +205,8 @@ absl::Status CheckColumnSpec(const ColumnSpec& spec, int index) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Column> FitColumn(const ColumnSpec& spec, int index, std::span<const double> values) {
+absl::StatusOr<Column> FitColumn(const ColumnSpec& spec, int index,
+                                 std::span<const double> values) {
   MILLRACE_RETURN_IF_ERROR(CheckValues(spec, index, values));
   const Census census = Count(values);
   Column column{.name = spec.name, .lower = spec.lower, .upper = spec.upper};

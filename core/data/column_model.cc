@@ -40,7 +40,8 @@ absl::Status CheckColumn(const Column& c, std::size_t index) {
   }
   for (const auto& [field, value] :
        {std::pair{"deviation", c.deviation}, std::pair{"scale", c.scale}}) {
-    if (!(value > 0.0 && std::isfinite(value))) return wrong(field, value, "a finite number above 0");
+    if (!(value > 0.0 && std::isfinite(value)))
+      return wrong(field, value, "a finite number above 0");
   }
   if (!(c.bin_width >= 0.0 && std::isfinite(c.bin_width)))
     return wrong("bin_width", c.bin_width, "a finite number, 0 or above");
@@ -114,7 +115,8 @@ double ColumnModel::Position(int i, int offset) const {
                                : positions_[static_cast<std::size_t>(i) * num_offsets_ + offset];
 }
 
-absl::StatusOr<std::vector<int>> ColumnModel::MatchColumns(std::span<const std::string> names) const {
+absl::StatusOr<std::vector<int>> ColumnModel::MatchColumns(
+    std::span<const std::string> names) const {
   std::vector<int> order(columns_.size());
   if (names.empty()) {
     for (int j = 0; j < num_columns(); ++j) order[j] = j;
@@ -128,15 +130,16 @@ absl::StatusOr<std::vector<int>> ColumnModel::MatchColumns(std::span<const std::
   for (int j = 0; j < num_columns(); ++j) {
     const auto found = given.find(columns_[j].name);
     if (found == given.end())
-      return InvalidArgument("column_names", "",
-                             absl::StrCat("column '", PrintableValue(columns_[j].name),
-                                          "' of the model among them"));
+      return InvalidArgument(
+          "column_names", "",
+          absl::StrCat("column '", PrintableValue(columns_[j].name), "' of the model among them"));
     order[j] = found->second;
     given.erase(found);
   }
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (given.contains(names[i]))
-      return InvalidArgument(absl::StrCat("column_names[", i, "]"), names[i], "a column of the model");
+      return InvalidArgument(absl::StrCat("column_names[", i, "]"), names[i],
+                             "a column of the model");
   }
   return order;
 }
@@ -161,8 +164,8 @@ absl::Status ColumnModel::CheckRows(RowsView<const double> rows) const {
   return absl::OkStatus();
 }
 
-void ColumnModel::ToTraining(RowsView<const double> rows, std::uint64_t seed, std::uint64_t first_row,
-                             RowsView<float> out) const {
+void ColumnModel::ToTraining(RowsView<const double> rows, std::uint64_t seed,
+                             std::uint64_t first_row, RowsView<float> out) const {
   for (std::int64_t r = 0; r < rows.rows; ++r) {
     for (int i = 0; i < dim(); ++i) {
       const int c = active_[i];
@@ -170,7 +173,8 @@ void ColumnModel::ToTraining(RowsView<const double> rows, std::uint64_t seed, st
           columns_[c].bin_width > 0.0
               ? UniformAt(seed, kNoiseStream, first_row + static_cast<std::uint64_t>(r), c)
               : kBinCentre;
-      out(r, i) = static_cast<float>(millrace::ToModel(columns_[c], rows(r, c), position).standardised);
+      out(r, i) =
+          static_cast<float>(millrace::ToModel(columns_[c], rows(r, c), position).standardised);
     }
   }
 }

@@ -30,11 +30,12 @@ class ColumnModel {
   ColumnModel() = default;  // no columns
 
   // Learns types, bounds' transforms and scales from rows [n, specs.size()], n >= 2. Statistics in
-  // double. How a column is typed: FitColumn in core/data/column_fit.h. Held-out rows belong into the
-  // fit as well, or a discrete value that only they hold may lie off the lattice. INVALID_ARGUMENT with
-  // row, column and value for non-finite values, values at or outside declared bounds, a contradictory
-  // spec, duplicate names, or when every column is constant.
-  static absl::StatusOr<ColumnModel> Fit(std::span<const ColumnSpec> specs, RowsView<const double> rows);
+  // double. How a column is typed: FitColumn in core/data/column_fit.h. Held-out rows belong into
+  // the fit as well, or a discrete value that only they hold may lie off the lattice.
+  // INVALID_ARGUMENT with row, column and value for non-finite values, values at or outside
+  // declared bounds, a contradictory spec, duplicate names, or when every column is constant.
+  static absl::StatusOr<ColumnModel> Fit(std::span<const ColumnSpec> specs,
+                                         RowsView<const double> rows);
   // From a model file. INVALID_ARGUMENT when the values contradict each other.
   static absl::StatusOr<ColumnModel> FromColumns(std::vector<Column> columns);
 
@@ -54,20 +55,22 @@ class ColumnModel {
   // INVALID_ARGUMENT for a missing, duplicate or unknown name. Empty `names`: columns are in order.
   absl::StatusOr<std::vector<int>> MatchColumns(std::span<const std::string> names) const;
 
-  // INVALID_ARGUMENT naming row, column and value unless rows is [n >= 1, num_columns()], all finite.
+  // INVALID_ARGUMENT naming row, column and value unless rows is [n >= 1, num_columns()], all
+  // finite.
   absl::Status CheckRows(RowsView<const double> rows) const;
 
   // Standardised rows for training, [n, dim()]: columns with bins get uniform noise that depends on
-  // (seed, first_row + r, column) only. Rows are those of Fit or pass CheckRows; a value out of support
-  // becomes 0.
+  // (seed, first_row + r, column) only. Rows are those of Fit or pass CheckRows; a value out of
+  // support becomes 0.
   void ToTraining(RowsView<const double> rows, std::uint64_t seed, std::uint64_t first_row,
                   RowsView<float> out) const;
   // Standardised rows at an offset in [0, num_offsets()) or kBinCentres. log_det[r] is
-  // log|d out / d value| summed over active columns; out_of_support[r] is 1 where a constant column has
-  // another value, a bounded one lies outside, or a discrete value lies off its lattice (out[r] is then
-  // finite, without meaning). Values further than 1e6 standardised units out are scored as that far out.
-  void ToModel(RowsView<const double> rows, int offset, RowsView<float> out, std::span<double> log_det,
-               std::span<std::uint8_t> out_of_support) const;
+  // log|d out / d value| summed over active columns; out_of_support[r] is 1 where a constant column
+  // has another value, a bounded one lies outside, or a discrete value lies off its lattice (out[r]
+  // is then finite, without meaning). Values further than 1e6 standardised units out are scored as
+  // that far out.
+  void ToModel(RowsView<const double> rows, int offset, RowsView<float> out,
+               std::span<double> log_det, std::span<std::uint8_t> out_of_support) const;
   // Back to the user's units, [n, num_columns()]: constants filled in, discrete columns returned to
   // their lattice, bounded ones inside their bounds. All finite where `standardised` is not NaN.
   void FromModel(RowsView<const float> standardised, RowsView<double> out) const;

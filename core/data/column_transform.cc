@@ -12,7 +12,8 @@ namespace {
 
 constexpr double kLargest = std::numeric_limits<double>::max();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-// Distance of single-precision numbers, relative: values may have been rounded to them on their way.
+// Distance of single-precision numbers, relative: values may have been rounded to them on their
+// way.
 constexpr double kSingleSpacing = 0x1p-23;
 
 double LowerOf(const Column& column) { return column.lower.value_or(-kInfinity); }

@@ -15,8 +15,8 @@ inline constexpr double kBinCentre = 0.5;
 
 struct ModelValue {
   double standardised = 0.0;  // within +-kFarthest; 0 out of support
-  double log_det = 0.0;       // log|d standardised / d value|; for a bin, times its share of bin_width
-  bool in_support = true;     // within bounds, and on the lattice of a discrete column
+  double log_det = 0.0;    // log|d standardised / d value|; for a bin, times its share of bin_width
+  bool in_support = true;  // within bounds, and on the lattice of a discrete column
 };
 
 // The chain up to its standardisation.

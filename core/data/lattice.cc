@@ -12,12 +12,12 @@ namespace millrace {
 namespace {
 
 constexpr double kLargestInteger = 9007199254740992.0;  // 2^53
-constexpr double kMostOff = 0.02;        // residual of a found lattice, in widths
-constexpr double kMostOffGiven = 0.1;    // of one whose width was given
+constexpr double kMostOff = 0.02;                       // residual of a found lattice, in widths
+constexpr double kMostOffGiven = 0.1;                   // of one whose width was given
 constexpr double kLeastTolerance = 1e-3;
 constexpr double kMostTolerance = 0.1;
-constexpr double kChance = 1e-3;         // of a lattice that is none
-constexpr int kMostDivisors = 8;         // of the smallest gap
+constexpr double kChance = 1e-3;  // of a lattice that is none
+constexpr int kMostDivisors = 8;  // of the smallest gap
 
 double Tolerance(double most_off) {
   return std::clamp(4.0 * most_off, kLeastTolerance, kMostTolerance);
@@ -41,8 +41,8 @@ std::vector<double> Clusters(std::span<const double> values, double distance) {
   return centres;
 }
 
-// The width nearest to `width` that divides all gaps (ascending): small gaps, whose multiple is beyond
-// doubt, settle the width before it decides the multiples of larger ones.
+// The width nearest to `width` that divides all gaps (ascending): small gaps, whose multiple is
+// beyond doubt, settle the width before it decides the multiples of larger ones.
 double Refine(double width, std::span<const double> gaps) {
   double length = 0.0;
   double steps = 0.0;
@@ -54,7 +54,8 @@ double Refine(double width, std::span<const double> gaps) {
   return width;
 }
 
-// Least-squares origin and width for points that are `width` apart, and the largest residual in widths.
+// Least-squares origin and width for points that are `width` apart, and the largest residual in
+// widths.
 std::pair<Lattice, double> Regress(std::span<const double> points, double width) {
   std::vector<double> steps(points.size(), 0.0);
   for (std::size_t i = 1; i < points.size(); ++i)
@@ -77,8 +78,8 @@ std::pair<Lattice, double> Regress(std::span<const double> points, double width)
   return {{std::remainder(start, fitted), fitted, Tolerance(most_off)}, most_off};
 }
 
-// Two points fix a lattice, of which each of `levels` times `divisor` was as good a choice; each further
-// point would fall so near to it by chance with probability 2 most_off.
+// Two points fix a lattice, of which each of `levels` times `divisor` was as good a choice; each
+// further point would fall so near to it by chance with probability 2 most_off.
 bool BeyondChance(std::size_t points, double most_off, double levels, int divisor) {
   const double free_points = static_cast<double>(points) - 2.0;
   if (free_points < 1.0) return divisor == 1;
@@ -106,7 +107,8 @@ std::optional<Lattice> FindLattice(std::span<const double> values, double finest
     if (!(width >= (1.0 - 2.0 * kMostOff) * finest)) break;
     const auto [lattice, most_off] = Regress(points, width);
     const double levels = (points.back() - points.front()) / lattice.width;
-    if (most_off <= kMostOff && BeyondChance(points.size(), most_off, levels, divisor)) return lattice;
+    if (most_off <= kMostOff && BeyondChance(points.size(), most_off, levels, divisor))
+      return lattice;
   }
   return std::nullopt;
 }

@@ -22,7 +22,8 @@ absl::Status FileError(int error, absl::string_view action, const std::string& p
 
 class Descriptor {
  public:
-  Descriptor(const std::string& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
+  Descriptor(const std::string& path, int flags)
+      : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0644)) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   ~Descriptor() {
@@ -57,8 +58,8 @@ absl::Status WriteNewFile(const std::string& path, absl::string_view bytes) {
   return status;
 }
 
-// A name that no other writer uses: of this process by the counter, of others by the process id. One
-// that a crash left is removed by nobody but is in nobody's way either: O_EXCL reports it.
+// A name that no other writer uses: of this process by the counter, of others by the process id.
+// One that a crash left is removed by nobody but is in nobody's way either: O_EXCL reports it.
 std::string TemporaryName(const std::string& path) {
   static std::atomic<std::uint64_t> counter{0};
   return absl::StrCat(path, ".", ::getpid(), ".", counter.fetch_add(1), ".tmp");
@@ -91,8 +92,8 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, std::int64_t 
   if (!S_ISREG(status.st_mode))
     return absl::FailedPreconditionError(absl::StrCat(path, " is not a regular file"));
   if (status.st_size > max_bytes)
-    return absl::DataLossError(
-        absl::StrCat(path, " has ", status.st_size, " bytes; at most ", max_bytes, " are possible"));
+    return absl::DataLossError(absl::StrCat(path, " has ", status.st_size, " bytes; at most ",
+                                            max_bytes, " are possible"));
   std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
   std::size_t size = 0;
   while (size < bytes.size()) {

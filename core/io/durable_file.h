@@ -12,15 +12,15 @@
 
 namespace millrace {
 
-// Writes to a temporary name in the same folder (created exclusively), fsyncs, renames to `path`, fsyncs
-// the folder. After OK the whole file stands under `path` and survives a crash. After an error the
-// temporary file is gone and `path` is as it was, except when only the folder's fsync failed: then the
-// new file stands there, whole, but may not survive a crash. The status has the code and text of errno
-// and the path. Thread-safe; of two writers of one path one wins.
+// Writes to a temporary name in the same folder (created exclusively), fsyncs, renames to `path`,
+// fsyncs the folder. After OK the whole file stands under `path` and survives a crash. After an
+// error the temporary file is gone and `path` is as it was, except when only the folder's fsync
+// failed: then the new file stands there, whole, but may not survive a crash. The status has the
+// code and text of errno and the path. Thread-safe; of two writers of one path one wins.
 absl::Status WriteFileDurably(const std::string& path, absl::string_view bytes);
 
-// NOT_FOUND when there is none; FAILED_PRECONDITION when it is not a regular file; DATA_LOSS when it is
-// longer than `max_bytes`; else as errno says.
+// NOT_FOUND when there is none; FAILED_PRECONDITION when it is not a regular file; DATA_LOSS when
+// it is longer than `max_bytes`; else as errno says.
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, std::int64_t max_bytes);
 
 }  // namespace millrace

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plain structs as JSON. A struct is described once, by an overload
-//   template <typename Archive> void Describe(Archive& archive, T& value)  // archive.Field("name", value.name) ...
-// and an enum by an overload EnumNames(T) that lists its names; JsonWriter and JsonReader do the rest.
-// Numbers keep every bit; those that are not finite are refused. An optional that is empty has no key.
+//   template <typename Archive> void Describe(Archive& archive, T& value)  // archive.Field("name",
+//   value.name) ...
+// and an enum by an overload EnumNames(T) that lists its names; JsonWriter and JsonReader do the
+// rest. Numbers keep every bit; those that are not finite are refused. An optional that is empty
+// has no key.
 #ifndef MILLRACE_CORE_IO_JSON_ARCHIVE_H_
 #define MILLRACE_CORE_IO_JSON_ARCHIVE_H_
 
@@ -26,8 +28,8 @@ using Json = nlohmann::ordered_json;
 template <typename T>
 using NameTable = std::vector<std::pair<T, const char*>>;
 
-// Text that is discarded (Json::is_discarded) when it is not JSON; parts nested deeper than `max_depth`
-// are left out.
+// Text that is discarded (Json::is_discarded) when it is not JSON; parts nested deeper than
+// `max_depth` are left out.
 inline Json ParseJson(absl::string_view text, int max_depth) {
   return Json::parse(
       text.begin(), text.end(),
@@ -187,7 +189,8 @@ class JsonReader : public JsonFault {
  private:
   template <typename T>
   void ReadInteger(const Json& json, T& value) {
-    if (json.is_number_unsigned() && json.get<std::uint64_t>() <= std::uint64_t{std::numeric_limits<T>::max()}) {
+    if (json.is_number_unsigned() &&
+        json.get<std::uint64_t>() <= std::uint64_t{std::numeric_limits<T>::max()}) {
       value = static_cast<T>(json.get<std::uint64_t>());
     } else if (std::is_signed_v<T> && json.is_number_integer() && !json.is_number_unsigned() &&
                json.get<std::int64_t>() >= std::int64_t{std::numeric_limits<T>::lowest()}) {

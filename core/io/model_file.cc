@@ -24,7 +24,8 @@
 namespace millrace {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "the format's byte order is the memory's");
+static_assert(std::endian::native == std::endian::little,
+              "the format's byte order is the memory's");
 
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::size_t kAlignment = 8;
@@ -86,8 +87,9 @@ class TensorTable {
 // Checks what is common to writing and reading; the message names the fault.
 absl::Status CheckParts(const Model& model, const Flow& flow) {
   if (model.columns.dim() != flow.dim())
-    return absl::InvalidArgumentError(absl::StrCat("the flow has ", flow.dim(), " columns, the table ",
-                                                   model.columns.dim(), " that are not constant"));
+    return absl::InvalidArgumentError(absl::StrCat("the flow has ", flow.dim(),
+                                                   " columns, the table ", model.columns.dim(),
+                                                   " that are not constant"));
   const std::vector<double>& log_probs = model.calibration.log_probs;
   for (std::size_t i = 0; i < log_probs.size(); ++i) {
     if (!(log_probs[i] < std::numeric_limits<double>::infinity()) ||
@@ -151,8 +153,8 @@ absl::Status CheckFormat(const Json& header) {
   if (!absl::SimpleAtoi(text, &version) || version < 1)
     return DataLoss(absl::StrCat(kFormat, " is not a version"));
   if (version == kModelFormatVersion) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("model file: format version ", version,
-                                                    "; this build reads version ", kModelFormatVersion));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "model file: format version ", version, "; this build reads version ", kModelFormatVersion));
 }
 
 // Rows of the calibration tensor, at most as many as `data_bytes` can hold.
@@ -173,14 +175,17 @@ absl::Status CheckTensors(const Json& header, const TensorTable& expected, std::
     const auto found = header.find(name);
     if (found == header.end()) return DataLoss(absl::StrCat("tensor ", name, " is missing"));
     if (*found != entry)
-      return DataLoss(absl::StrCat("tensor ", name, " is not ", DumpJson(entry), ", as its spec says"));
+      return DataLoss(
+          absl::StrCat("tensor ", name, " is not ", DumpJson(entry), ", as its spec says"));
   }
   if (data_bytes != expected.bytes())
-    return DataLoss(absl::StrCat(data_bytes, " bytes of tensors; its header says ", expected.bytes()));
+    return DataLoss(
+        absl::StrCat(data_bytes, " bytes of tensors; its header says ", expected.bytes()));
   return absl::OkStatus();
 }
 
-void TakeTensors(absl::string_view data, const Flow& flow, std::size_t calibration_rows, Model& model) {
+void TakeTensors(absl::string_view data, const Flow& flow, std::size_t calibration_rows,
+                 Model& model) {
   model.calibration.log_probs.resize(calibration_rows);
   TakeBytes(data, model.calibration.log_probs.data(), calibration_rows);
   model.parameters = ParameterValues(flow.layout().size());
@@ -198,8 +203,8 @@ void TakeTensors(absl::string_view data, const Flow& flow, std::size_t calibrati
 absl::StatusOr<std::string> EncodeModel(const Model& model) {
   MILLRACE_ASSIGN_OR_RETURN(const std::shared_ptr<const Flow> flow, Flow::Create(model.spec));
   if (model.parameters.size() != flow->layout().size())
-    return absl::InvalidArgumentError(absl::StrCat(model.parameters.size(), " parameters; the spec has ",
-                                                   flow->layout().size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat(model.parameters.size(), " parameters; the spec has ", flow->layout().size()));
   MILLRACE_RETURN_IF_ERROR(CheckParts(model, *flow));
   MILLRACE_ASSIGN_OR_RETURN(const std::string text, ModelToJson(model));
   const TensorTable tensors(*flow, model.calibration.log_probs.size());
@@ -211,8 +216,8 @@ absl::StatusOr<std::string> EncodeModel(const Model& model) {
   std::string header_text = DumpJson(header);
   header_text.resize((header_text.size() + kAlignment - 1) / kAlignment * kAlignment, ' ');
   if (header_text.size() > kMaxHeaderBytes)
-    return absl::InvalidArgumentError(absl::StrCat("a header of ", header_text.size(),
-                                                   " bytes; at most ", kMaxHeaderBytes, " are possible"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a header of ", header_text.size(), " bytes; at most ", kMaxHeaderBytes, " are possible"));
   std::string bytes;
   bytes.reserve(kLengthBytes + header_text.size() + tensors.bytes());
   const std::uint64_t length = header_text.size();

@@ -20,8 +20,8 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kReach = 32.0;          // of a lattice sum, standardised units
-constexpr double kFineBin = 1.0 / 16;    // bins as narrow are integrated over, standardised units
+constexpr double kReach = 32.0;        // of a lattice sum, standardised units
+constexpr double kFineBin = 1.0 / 16;  // bins as narrow are integrated over, standardised units
 constexpr std::int64_t kBatchFloats = std::int64_t{1} << 22;  // of one call of the backend, about
 constexpr std::int64_t kPointsOfTask = 256;                   // wanted at once, about
 
@@ -31,7 +31,8 @@ struct Points {
   double last;
 };
 
-// The lattice points a sum over a discrete column runs over, and those among them whose bins are fine.
+// The lattice points a sum over a discrete column runs over, and those among them whose bins are
+// fine.
 struct LatticePlan {
   Points all;
   Points fine;
@@ -49,19 +50,22 @@ LatticePlan PlanLattice(const Column& column, double own) {
   Points fine{kInfinity, -kInfinity};
   if (column.lower || column.upper) {
     // Of two bounds the nearer one makes the slope, within a factor of 2.
-    const double distance = (column.lower && column.upper ? 2.0 : 1.0) * width / (column.scale * kFineBin);
+    const double distance =
+        (column.lower && column.upper ? 2.0 : 1.0) * width / (column.scale * kFineBin);
     fine = all;
-    if (column.lower) fine.first = std::max(all.first, NearestPoint(column, *column.lower + distance));
-    if (column.upper) fine.last = std::min(all.last, NearestPoint(column, *column.upper - distance));
+    if (column.lower)
+      fine.first = std::max(all.first, NearestPoint(column, *column.lower + distance));
+    if (column.upper)
+      fine.last = std::min(all.last, NearestPoint(column, *column.upper - distance));
   } else if (width / column.scale < kFineBin) {
     fine = all;
   }
   return {all, fine};
 }
 
-// The log of the integral, or sum, of the flow's density along one column at one offset, times what the
-// chains of the other columns contribute. The flow is asked for its density at wanted() values of that
-// column: once at the points of the sum, then as the integral wants.
+// The log of the integral, or sum, of the flow's density along one column at one offset, times what
+// the chains of the other columns contribute. The flow is asked for its density at wanted() values
+// of that column: once at the points of the sum, then as the integral wants.
 class ColumnTask {
  public:
   // `own` is the row's standardised value, `others` the log_det of the other columns.
@@ -137,9 +141,13 @@ class PlacedRows {
     }
   }
 
-  std::int64_t Index(std::int64_t row, int offset) const { return row * columns_.num_offsets() + offset; }
+  std::int64_t Index(std::int64_t row, int offset) const {
+    return row * columns_.num_offsets() + offset;
+  }
   RowsView<const float> standardised() const { return standardised_.view(); }
-  double LogDet(std::int64_t row, int offset, int i) const { return log_dets_(Index(row, offset), i); }
+  double LogDet(std::int64_t row, int offset, int i) const {
+    return log_dets_(Index(row, offset), i);
+  }
   double LogDetOfOthers(std::int64_t row, int offset, int i) const {
     double sum = 0.0;
     for (int j = 0; j < columns_.dim(); ++j) {
@@ -150,7 +158,8 @@ class PlacedRows {
 
   ColumnTask Task(std::int64_t row, int i, int offset) const {
     const Column& column = columns_.columns()[columns_.active()[i]];
-    ColumnTask task(row, i, offset, standardised_(Index(row, offset), i), LogDetOfOthers(row, offset, i));
+    ColumnTask task(row, i, offset, standardised_(Index(row, offset), i),
+                    LogDetOfOthers(row, offset, i));
     if (column.type == ColumnType::kDiscrete)
       task.UseLattice(column, columns_.Position(i, offset), standardised_(Index(row, offset), i));
     return task;
@@ -173,8 +182,7 @@ absl::Status RunTasks(const AttributionInput& input, const PlacedRows& placed,
     Rows<float> x(points, dim);
     std::int64_t next = 0;
     for (const ColumnTask& task : tasks) {
-      const float* row =
-          placed.standardised().row(placed.Index(task.row(), task.offset())).data();
+      const float* row = placed.standardised().row(placed.Index(task.row(), task.offset())).data();
       for (const double t : task.wanted()) {
         std::copy_n(row, dim, x.data() + next * dim);
         x(next++, task.active()) = static_cast<float>(t);
@@ -193,27 +201,28 @@ absl::Status RunTasks(const AttributionInput& input, const PlacedRows& placed,
 }
 
 // Terms of rows [first, first + count).
-absl::Status ConditionalTermsOf(const AttributionInput& input, std::int64_t first, std::int64_t count,
-                                const std::stop_token& stop, Rows<double>& out) {
+absl::Status ConditionalTermsOf(const AttributionInput& input, std::int64_t first,
+                                std::int64_t count, const std::stop_token& stop,
+                                Rows<double>& out) {
   const ColumnModel& columns = input.columns;
   const PlacedRows placed(columns, input.rows.Slice(first, count));
   // As many tasks at a time as keep a batch within its size.
   const auto at_once = static_cast<std::size_t>(
       std::max<std::int64_t>(1, kBatchFloats / (kPointsOfTask * columns.dim())));
-  std::vector<double> results(static_cast<std::size_t>(count) * columns.dim() * columns.num_offsets());
+  std::vector<double> results(static_cast<std::size_t>(count) * columns.dim() *
+                              columns.num_offsets());
   for (std::size_t begin = 0; begin < results.size(); begin += at_once) {
     std::vector<ColumnTask> tasks;
     for (std::size_t t = begin; t < std::min(begin + at_once, results.size()); ++t) {
       const auto offset = static_cast<int>(t % columns.num_offsets());
       const auto i = static_cast<int>(t / columns.num_offsets() % columns.dim());
       const auto r = static_cast<std::int64_t>(t / columns.num_offsets() / columns.dim());
-      if (input.log_prob[first + r] > -kInfinity)
-        tasks.push_back(placed.Task(r, i, offset));
+      if (input.log_prob[first + r] > -kInfinity) tasks.push_back(placed.Task(r, i, offset));
     }
     MILLRACE_RETURN_IF_ERROR(RunTasks(input, placed, tasks, stop));
     for (const ColumnTask& task : tasks)
-      results[(task.row() * columns.dim() + task.active()) * columns.num_offsets() + task.offset()] =
-          task.result();
+      results[(task.row() * columns.dim() + task.active()) * columns.num_offsets() +
+              task.offset()] = task.result();
   }
   for (std::int64_t r = 0; r < count; ++r) {
     for (int i = 0; i < columns.dim(); ++i) {

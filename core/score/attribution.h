@@ -13,9 +13,9 @@
 
 namespace millrace {
 
-// A model on its backend, and rows that passed ColumnModel::CheckRows. Results are [n, num_columns()],
-// nats of the user's own units; 0 for constant columns; NaN in rows whose log_prob is -infinity (out of
-// support, or without any density). CANCELLED when stopped.
+// A model on its backend, and rows that passed ColumnModel::CheckRows. Results are [n,
+// num_columns()], nats of the user's own units; 0 for constant columns; NaN in rows whose log_prob
+// is -infinity (out of support, or without any density). CANCELLED when stopped.
 struct AttributionInput {
   const ColumnModel& columns;
   Backend& backend;
@@ -24,12 +24,13 @@ struct AttributionInput {
   std::span<const double> log_prob;  // [n] of Density::LogProb
 };
 
-// log p(x_i | all other columns) = log p(x) - log of the integral of p over column i, others held. The
-// density is the one that Density::LogProb states, mean over offsets included. Exact to 1e-2 nats under
-// the conditions of LineIntegral, whose rule for tails holds in standardised units. Over a discrete column
-// the integral is a sum: over its lattice points within 32 standardised units of 0 and of the row's value;
-// where bins are narrower than a sixteenth of a standardised unit, the integral that the sum approximates.
-// Costs about 400 evaluations of the flow for each row, column and offset.
+// log p(x_i | all other columns) = log p(x) - log of the integral of p over column i, others held.
+// The density is the one that Density::LogProb states, mean over offsets included. Exact to 1e-2
+// nats under the conditions of LineIntegral, whose rule for tails holds in standardised units. Over
+// a discrete column the integral is a sum: over its lattice points within 32 standardised units of
+// 0 and of the row's value; where bins are narrower than a sixteenth of a standardised unit, the
+// integral that the sum approximates. Costs about 400 evaluations of the flow for each row, column
+// and offset.
 absl::StatusOr<Rows<double>> ConditionalTerms(const AttributionInput& input, std::stop_token stop);
 
 // log p(x_i | x_<i), which sum to log_prob; constant columns stand outside the chain.

@@ -42,17 +42,20 @@ absl::Status CheckRate(std::span<const double> log_probs, double rate) {
                     .row = std::nullopt,
                     .column = std::nullopt,
                     .value = absl::StrCat(rate),
-                    .expected = absl::StrCat("at least ", Share(0, log_probs.size()),
-                                             ", what ", log_probs.size(), " calibration rows resolve")});
+                    .expected = absl::StrCat("at least ", Share(0, log_probs.size()), ", what ",
+                                             log_probs.size(), " calibration rows resolve")});
 }
 
 double Threshold(std::span<const double> log_probs, double rate) {
-  // With `at_most` calibration rows at or below it, a row is an anomaly while Share(at_most) <= rate.
-  const auto first_ordinary = std::partition_point(
-      log_probs.begin(), log_probs.end(), [&](const double& log_prob) {
-        return Share(static_cast<std::size_t>(&log_prob - log_probs.data()) + 1, log_probs.size()) <= rate;
+  // With `at_most` calibration rows at or below it, a row is an anomaly while Share(at_most) <=
+  // rate.
+  const auto first_ordinary =
+      std::partition_point(log_probs.begin(), log_probs.end(), [&](const double& log_prob) {
+        return Share(static_cast<std::size_t>(&log_prob - log_probs.data()) + 1,
+                     log_probs.size()) <= rate;
       });
-  return first_ordinary == log_probs.end() ? std::numeric_limits<double>::infinity() : *first_ordinary;
+  return first_ordinary == log_probs.end() ? std::numeric_limits<double>::infinity()
+                                           : *first_ordinary;
 }
 
 }  // namespace millrace

@@ -30,9 +30,11 @@ absl::Status RowError(absl::string_view field, std::int64_t row, absl::string_vi
 }
 
 absl::Status CheckLatent(RowsView<const double> latent, int dim) {
-  if (latent.rows < 1) return InvalidArgument("latents", absl::StrCat(latent.rows, " rows"), "at least 1");
+  if (latent.rows < 1)
+    return InvalidArgument("latents", absl::StrCat(latent.rows, " rows"), "at least 1");
   if (latent.cols != dim)
-    return InvalidArgument("latents", absl::StrCat(latent.cols, " columns"), absl::StrCat(dim, " columns"));
+    return InvalidArgument("latents", absl::StrCat(latent.cols, " columns"),
+                           absl::StrCat(dim, " columns"));
   for (std::int64_t r = 0; r < latent.rows; ++r) {
     for (int c = 0; c < dim; ++c) {
       if (!std::isfinite(latent(r, c)))
@@ -68,7 +70,8 @@ absl::StatusOr<std::unique_ptr<const Density>> Density::Create(std::shared_ptr<c
   if (!flow.ok()) return absl::DataLossError(flow.status().message());
   if (model->parameters.size() != (*flow)->layout().size())
     return absl::DataLossError(absl::StrCat("model: ", model->parameters.size(),
-                                            " parameters; its spec has ", (*flow)->layout().size()));
+                                            " parameters; its spec has ",
+                                            (*flow)->layout().size()));
   if (model->columns.dim() != (*flow)->dim())
     return absl::DataLossError(absl::StrCat("model: ", model->columns.dim(),
                                             " columns that are not constant; its spec has ",
@@ -78,7 +81,8 @@ absl::StatusOr<std::unique_ptr<const Density>> Density::Create(std::shared_ptr<c
   return std::unique_ptr<const Density>(new Density(std::move(model), backend, std::move(weights)));
 }
 
-absl::StatusOr<LogProbResult> Density::LogProb(RowsView<const double> rows, std::stop_token stop) const {
+absl::StatusOr<LogProbResult> Density::LogProb(RowsView<const double> rows,
+                                               std::stop_token stop) const {
   MILLRACE_RETURN_IF_ERROR(model_->columns.CheckRows(rows));
   return LogProbOf(rows, stop);
 }
@@ -103,7 +107,8 @@ absl::StatusOr<LogProbResult> Density::LogProbOf(RowsView<const double> rows,
     MILLRACE_RETURN_IF_ERROR(backend_.LogProb(*weights_, x.view(), {}, log_prob, stop));
     std::vector<double> of_offsets(offsets);
     for (std::int64_t r = 0; r < count; ++r) {
-      for (int k = 0; k < offsets; ++k) of_offsets[k] = log_prob[k * count + r] + log_det[k * count + r];
+      for (int k = 0; k < offsets; ++k)
+        of_offsets[k] = log_prob[k * count + r] + log_det[k * count + r];
       result.log_prob[first + r] =
           outside[r] ? -std::numeric_limits<double>::infinity() : LogMeanExp(of_offsets);
     }
@@ -117,7 +122,8 @@ absl::StatusOr<ScoreResult> Density::Score(RowsView<const double> rows, const Sc
                                            std::stop_token stop) const {
   const Calibration& calibration = model_->calibration;
   ScoreResult result;
-  result.false_positive_rate = options.false_positive_rate.value_or(calibration.false_positive_rate);
+  result.false_positive_rate =
+      options.false_positive_rate.value_or(calibration.false_positive_rate);
   MILLRACE_RETURN_IF_ERROR(CheckRate(calibration.log_probs, result.false_positive_rate));
   if (options.contributions == Contributions::kChain && !flow().IsTriangular())
     return InvalidArgument("contributions", "chain",
@@ -144,21 +150,21 @@ absl::StatusOr<SampleResult> Density::Sample(std::uint64_t seed, std::uint64_t f
                                              std::int64_t count, double temperature,
                                              std::stop_token stop) const {
   if (count < 1) return InvalidArgument("count", absl::StrCat(count), "at least 1");
-  if (!(temperature > 0.0 && temperature <= kMaxTemperature))
+  if (!(temperature >= 0.0 && temperature <= kMaxTemperature))
     return InvalidArgument("temperature", absl::StrCat(temperature),
-                           absl::StrCat("above 0 and at most ", kMaxTemperature));
+                           absl::StrCat("a number from 0 to ", kMaxTemperature));
   SampleResult result;
   result.rows = Rows<double>(count, model_->columns.num_columns());
   const auto slice = [&](std::int64_t first, std::int64_t n) -> absl::Status {
     Rows<float> x(n, model_->columns.dim());
     MILLRACE_RETURN_IF_ERROR(backend_.Sample(*weights_, seed,
-                                             first_row + static_cast<std::uint64_t>(first), temperature,
-                                             {}, x.view(), {}, stop));
+                                             first_row + static_cast<std::uint64_t>(first),
+                                             temperature, {}, x.view(), {}, stop));
     for (std::int64_t r = 0; r < n; ++r) {
       if (!IsFinite(x.view(), r))
-        return absl::FailedPreconditionError(
-            absl::StrCat("sample ", first_row + static_cast<std::uint64_t>(first + r), " at temperature ",
-                         temperature, " overflows single precision; lower the temperature"));
+        return absl::FailedPreconditionError(absl::StrCat(
+            "sample ", first_row + static_cast<std::uint64_t>(first + r), " at temperature ",
+            temperature, " overflows single precision; lower the temperature"));
     }
     model_->columns.FromModel(x.view(), result.rows.view().Slice(first, n));
     return absl::OkStatus();
@@ -180,15 +186,17 @@ absl::StatusOr<Rows<double>> Density::LatentOf(RowsView<const double> rows,
     columns.ToModel(rows.Slice(first, count), ColumnModel::kBinCentres, x.view(), log_det, outside);
     for (std::int64_t r = 0; r < count; ++r) {
       if (outside[r])
-        return RowError("rows", first + r, "a row outside the support",
-                        "values within declared bounds, on their lattice, and of constant columns the "
-                        "constant");
+        return RowError(
+            "rows", first + r, "a row outside the support",
+            "values within declared bounds, on their lattice, and of constant columns the "
+            "constant");
     }
     Rows<float> z(count, columns.dim());
     MILLRACE_RETURN_IF_ERROR(backend_.Forward(*weights_, x.view(), {}, z.view(), log_det, stop));
     for (std::int64_t r = 0; r < count; ++r) {
       if (!IsFinite(z.view(), r))
-        return RowError("rows", first + r, "a latent point that overflows", "a row nearer to the data");
+        return RowError("rows", first + r, "a latent point that overflows",
+                        "a row nearer to the data");
     }
     std::copy_n(z.data(), count * columns.dim(), latent.data() + first * columns.dim());
     return absl::OkStatus();
@@ -197,7 +205,8 @@ absl::StatusOr<Rows<double>> Density::LatentOf(RowsView<const double> rows,
   return latent;
 }
 
-absl::StatusOr<EncodeResult> Density::Encode(RowsView<const double> rows, std::stop_token stop) const {
+absl::StatusOr<EncodeResult> Density::Encode(RowsView<const double> rows,
+                                             std::stop_token stop) const {
   MILLRACE_RETURN_IF_ERROR(model_->columns.CheckRows(rows));
   EncodeResult result;
   MILLRACE_ASSIGN_OR_RETURN(result.latent, LatentOf(rows, stop));
@@ -206,7 +215,8 @@ absl::StatusOr<EncodeResult> Density::Encode(RowsView<const double> rows, std::s
   return result;
 }
 
-absl::StatusOr<DecodeResult> Density::Decode(RowsView<const double> latent, std::stop_token stop) const {
+absl::StatusOr<DecodeResult> Density::Decode(RowsView<const double> latent,
+                                             std::stop_token stop) const {
   const ColumnModel& columns = model_->columns;
   MILLRACE_RETURN_IF_ERROR(CheckLatent(latent, columns.dim()));
   DecodeResult result;
@@ -231,7 +241,8 @@ absl::StatusOr<DecodeResult> Density::Decode(RowsView<const double> latent, std:
   return result;
 }
 
-absl::StatusOr<DecodeResult> Density::Interpolate(RowsView<const double> from, RowsView<const double> to,
+absl::StatusOr<DecodeResult> Density::Interpolate(RowsView<const double> from,
+                                                  RowsView<const double> to,
                                                   const InterpolationOptions& options,
                                                   std::stop_token stop) const {
   if (options.steps < 2 || options.steps > InterpolationOptions::kMaxSteps)
@@ -241,7 +252,8 @@ absl::StatusOr<DecodeResult> Density::Interpolate(RowsView<const double> from, R
   int end = 0;
   for (const RowsView<const double> row : {from, to}) {
     MILLRACE_RETURN_IF_ERROR(model_->columns.CheckRows(row));
-    if (row.rows != 1) return InvalidArgument("rows", absl::StrCat(row.rows, " rows"), "one row at each end");
+    if (row.rows != 1)
+      return InvalidArgument("rows", absl::StrCat(row.rows, " rows"), "one row at each end");
     std::copy_n(row.data, row.cols, ends.view().row(end++).data());
   }
   MILLRACE_ASSIGN_OR_RETURN(const Rows<double> latent, LatentOf(ends.view(), stop));

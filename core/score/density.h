@@ -21,14 +21,14 @@ namespace millrace {
 // Which terms of a score are asked for.
 enum class Contributions {
   kNone,
-  kConditional,  // log p(x_i | all other columns): quadrature of the joint density, exact to 1e-2 nats;
-                 // see core/score/attribution.h
-  kChain,        // log p(x_i | x_<i): sums to log p; only where the chain is triangular in column order
+  kConditional,  // log p(x_i | all other columns): quadrature of the joint density, exact to 1e-2
+                 // nats; see core/score/attribution.h
+  kChain,  // log p(x_i | x_<i): sums to log p; only where the chain is triangular in column order
 };
 
 struct LogProbResult {
-  std::vector<double> log_prob;              // [n] nats in the user's units; -inf where out of support
-                                             // or where single precision overflows; never NaN
+  std::vector<double> log_prob;  // [n] nats in the user's units; -inf where out of support
+                                 // or where single precision overflows; never NaN
   std::vector<std::uint8_t> out_of_support;  // [n]
 };
 
@@ -39,13 +39,14 @@ struct ScoreOptions {
 
 struct ScoreResult {
   LogProbResult density;
-  std::vector<double> tail_probability;  // [n] (1 + #{calibration log p <= this}) / (calibration rows + 1);
-                                         // the smallest, 1 / (calibration rows + 1), out of support
+  std::vector<double>
+      tail_probability;  // [n] (1 + #{calibration log p <= this}) / (calibration rows + 1);
+                         // the smallest, 1 / (calibration rows + 1), out of support
   std::vector<std::uint8_t> is_anomaly;  // [n] tail_probability <= false_positive_rate
-  double threshold = 0.0;                // a row in support is an anomaly exactly where log p < this
-  double false_positive_rate = 0.0;      // that was used
-  Rows<double> contributions;            // [n, columns] nats; 0 for constant columns; NaN where the row
-                                         // is out of support; empty unless asked for
+  double threshold = 0.0;            // a row in support is an anomaly exactly where log p < this
+  double false_positive_rate = 0.0;  // that was used
+  Rows<double> contributions;        // [n, columns] nats; 0 for constant columns; NaN where the row
+                                     // is out of support; empty unless asked for
 };
 
 struct EncodeResult {
@@ -69,10 +70,10 @@ struct InterpolationOptions {
   InterpolationKind kind = InterpolationKind::kSpherical;
 };
 
-// Thread-safe. Rows are [n, columns of the model] in the model's column order, n >= 1; every call is
-// INVALID_ARGUMENT, naming row, column and value, for a wrong width or a value that is not finite, and
-// CANCELLED when `stop` is requested. Results are the same bits on any number of threads and whatever
-// rows stand beside a row.
+// Thread-safe. Rows are [n, columns of the model] in the model's column order, n >= 1; every call
+// is INVALID_ARGUMENT, naming row, column and value, for a wrong width or a value that is not
+// finite, and CANCELLED when `stop` is requested. Results are the same bits on any number of
+// threads and whatever rows stand beside a row.
 class Density {
  public:
   // `backend` outlives the result. DATA_LOSS when parameters do not fit the spec.
@@ -84,21 +85,25 @@ class Density {
 
   absl::StatusOr<LogProbResult> LogProb(RowsView<const double> rows, std::stop_token stop) const;
   // FAILED_PRECONDITION: a rate below 1 / (calibration rows + 1), or no calibration rows at all.
-  // INVALID_ARGUMENT: a rate outside (0, 1); kChain on a model that is not triangular in column order.
+  // INVALID_ARGUMENT: a rate outside (0, 1); kChain on a model that is not triangular in column
+  // order.
   absl::StatusOr<ScoreResult> Score(RowsView<const double> rows, const ScoreOptions& options,
                                     std::stop_token stop) const;
-  // Rows [first_row, first_row + count) of the endless sequence of samples of `seed`; temperature in
-  // (0, 10]. The same row whatever the chunk it is drawn in. FAILED_PRECONDITION where a sample overflows.
-  absl::StatusOr<SampleResult> Sample(std::uint64_t seed, std::uint64_t first_row, std::int64_t count,
-                                      double temperature, std::stop_token stop) const;
+  // Rows [first_row, first_row + count) of the endless sequence of samples of `seed`; temperature
+  // in [0, 10]. The same row whatever the chunk it is drawn in. FAILED_PRECONDITION where a sample
+  // overflows.
+  absl::StatusOr<SampleResult> Sample(std::uint64_t seed, std::uint64_t first_row,
+                                      std::int64_t count, double temperature,
+                                      std::stop_token stop) const;
   // INVALID_ARGUMENT naming the first row out of support: it has no latent point.
   absl::StatusOr<EncodeResult> Encode(RowsView<const double> rows, std::stop_token stop) const;
-  // latent [n, dim]. INVALID_ARGUMENT naming the first row whose image is not finite in single precision.
+  // latent [n, dim]. INVALID_ARGUMENT naming the first row whose image is not finite in single
+  // precision.
   absl::StatusOr<DecodeResult> Decode(RowsView<const double> latent, std::stop_token stop) const;
-  // The path from one row to the other through latent space; from, to: [1, columns], in support. Point
-  // i of `steps` lies at t = i / (steps - 1); ends are decoded like all others, so a discrete value is
-  // met exactly and others up to single precision. INVALID_ARGUMENT for fewer than 2 or more than
-  // kMaxSteps steps, or as Encode.
+  // The path from one row to the other through latent space; from, to: [1, columns], in support.
+  // Point i of `steps` lies at t = i / (steps - 1); ends are decoded like all others, so a discrete
+  // value is met exactly and others up to single precision. INVALID_ARGUMENT for fewer than 2 or
+  // more than kMaxSteps steps, or as Encode.
   absl::StatusOr<DecodeResult> Interpolate(RowsView<const double> from, RowsView<const double> to,
                                            const InterpolationOptions& options,
                                            std::stop_token stop) const;
@@ -112,7 +117,8 @@ class Density {
   absl::StatusOr<LogProbResult> LogProbOf(RowsView<const double> rows,
                                           const std::stop_token& stop) const;
   // Latent points of rows in support.
-  absl::StatusOr<Rows<double>> LatentOf(RowsView<const double> rows, const std::stop_token& stop) const;
+  absl::StatusOr<Rows<double>> LatentOf(RowsView<const double> rows,
+                                        const std::stop_token& stop) const;
 
   std::shared_ptr<const Model> model_;
   Backend& backend_;

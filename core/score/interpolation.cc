@@ -48,9 +48,8 @@ double Angle(std::span<const double> u, std::span<const double> v) {
 
 // The part of the axis with u's smallest component that is orthogonal to u, as a unit vector.
 std::vector<double> Orthogonal(std::span<const double> u) {
-  const auto least = std::min_element(u.begin(), u.end(), [](double x, double y) {
-    return std::abs(x) < std::abs(y);
-  });
+  const auto least = std::min_element(u.begin(), u.end(),
+                                      [](double x, double y) { return std::abs(x) < std::abs(y); });
   std::vector<double> w(u.size(), 0.0);
   w[static_cast<std::size_t>(least - u.begin())] = 1.0;
   const double along = *least;
@@ -76,7 +75,8 @@ std::vector<double> Spherical(std::span<const double> a, std::span<const double>
     side = Orthogonal(from.direction);
   } else {
     const double along = Dot(from.direction, to.direction);
-    for (std::size_t i = 0; i < a.size(); ++i) side[i] = to.direction[i] - along * from.direction[i];
+    for (std::size_t i = 0; i < a.size(); ++i)
+      side[i] = to.direction[i] - along * from.direction[i];
     side = ToPolar(side).direction;
   }
   const double norm = (1.0 - t) * from.norm + t * to.norm;

@@ -15,8 +15,8 @@ enum class InterpolationKind {
 
 // The point at t in [0, 1] between a and b of equal size; t = 0 gives a and t = 1 gives b exactly.
 // Spherical falls back to linear where the direction is undefined: a zero norm, one dimension, or
-// (nearly) parallel points. Between antipodes the path turns through a fixed direction orthogonal to
-// both, the same for the same pair.
+// (nearly) parallel points. Between antipodes the path turns through a fixed direction orthogonal
+// to both, the same for the same pair.
 std::vector<double> InterpolateLatent(InterpolationKind kind, std::span<const double> a,
                                       std::span<const double> b, double t);
 

@@ -11,14 +11,14 @@ namespace millrace {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNear = 4.0;         // half width of the dense part of the scan
-constexpr double kStep = 0.125;       // its step
-constexpr double kGrowth = 1.2;       // of the scan's steps beyond
-constexpr double kVeryFar = 1e3;      // where the growth becomes
+constexpr double kNear = 4.0;     // half width of the dense part of the scan
+constexpr double kStep = 0.125;   // its step
+constexpr double kGrowth = 1.2;   // of the scan's steps beyond
+constexpr double kVeryFar = 1e3;  // where the growth becomes
 constexpr double kFastGrowth = 4.0;
-constexpr double kShortest = 4e-6;    // stretch that is still divided
-constexpr double kResolved = 2.0;     // fall of f between neighbours of a peak
-constexpr double kHopeless = 30.0;    // a peak this far below the highest point counts nothing
+constexpr double kShortest = 4e-6;  // stretch that is still divided
+constexpr double kResolved = 2.0;   // fall of f between neighbours of a peak
+constexpr double kHopeless = 30.0;  // a peak this far below the highest point counts nothing
 constexpr double kNegligible = 1e-7;
 constexpr double kTolerance = 1e-3;
 constexpr double kInspectedMass = 0.995;
@@ -43,7 +43,8 @@ double ExpBelow(double f, double top) { return std::exp(f - top); }
 
 LineIntegral::LineIntegral(double point, double low, double high) {
   wanted_ = {point, low, high};
-  for (double t = 0.0; t < kFar; t += t < kNear ? kStep : t * ((t < kVeryFar ? kGrowth : kFastGrowth) - 1))
+  for (double t = 0.0; t < kFar;
+       t += t < kNear ? kStep : t * ((t < kVeryFar ? kGrowth : kFastGrowth) - 1))
     wanted_.insert(wanted_.end(), {t, -t});
   for (double& t : wanted_) t = Single(std::clamp(t, low, high));
   std::sort(wanted_.begin(), wanted_.end());
@@ -54,10 +55,14 @@ void LineIntegral::Supply(std::span<const double> values) {
   evaluations_ += static_cast<int>(values.size());
   switch (phase_) {
     case Phase::kScan:
-    case Phase::kHunt: return Insert(values), Hunt();
-    case Phase::kMidpoints: return TakeMidpoints(values);
-    case Phase::kRefine: return TakeQuarters(values);
-    case Phase::kDone: return;
+    case Phase::kHunt:
+      return Insert(values), Hunt();
+    case Phase::kMidpoints:
+      return TakeMidpoints(values);
+    case Phase::kRefine:
+      return TakeQuarters(values);
+    case Phase::kDone:
+      return;
   }
 }
 
@@ -150,9 +155,11 @@ void LineIntegral::StartRefining() {
   for (std::size_t i = 0; i + 1 < nodes_.size(); ++i) mass += TrapezoidMass(i);
   const auto matters = [&](std::size_t i) {
     return (nodes_[i + 1].t - nodes_[i].t) *
-               ExpBelow(std::max(nodes_[i].f, nodes_[i + 1].f), top_) >= kNegligible * mass;
+               ExpBelow(std::max(nodes_[i].f, nodes_[i + 1].f), top_) >=
+           kNegligible * mass;
   };
-  // Two neighbouring gaps of similar lengths are a stretch with its midpoint; others still need one.
+  // Two neighbouring gaps of similar lengths are a stretch with its midpoint; others still need
+  // one.
   for (std::size_t i = 0; i + 1 < nodes_.size(); ++i) {
     if (!matters(i)) continue;
     const Node& a = nodes_[i];
@@ -177,7 +184,8 @@ double LineIntegral::Simpson(const Node& a, const Node& m, const Node& b) const 
   // No number lies between two neighbours of single precision.
   if (left <= 0.0 || right <= 0.0) return 0.5 * all * (ExpBelow(a.f, top_) + ExpBelow(b.f, top_));
   return all / 6.0 *
-         ((2.0 - right / left) * ExpBelow(a.f, top_) + all * all / (left * right) * ExpBelow(m.f, top_) +
+         ((2.0 - right / left) * ExpBelow(a.f, top_) +
+          all * all / (left * right) * ExpBelow(m.f, top_) +
           (2.0 - left / right) * ExpBelow(b.f, top_));
 }
 
@@ -189,7 +197,8 @@ void LineIntegral::TakeMidpoints(std::span<const double> values) {
   }
   for (Stretch& s : stretches_) {
     s.mass = Simpson(s.a, s.m, s.b);
-    s.error = std::abs(s.mass - 0.5 * (s.b.t - s.a.t) * (ExpBelow(s.a.f, top_) + ExpBelow(s.b.f, top_)));
+    s.error =
+        std::abs(s.mass - 0.5 * (s.b.t - s.a.t) * (ExpBelow(s.a.f, top_) + ExpBelow(s.b.f, top_)));
   }
   ChooseSplits();
 }

@@ -9,8 +9,8 @@
 
 namespace millrace {
 
-// log(sum of exp(values)), in the order given. -infinity for no values; NaN and +infinity, which a density
-// that overflowed may leave, count as -infinity.
+// log(sum of exp(values)), in the order given. -infinity for no values; NaN and +infinity, which a
+// density that overflowed may leave, count as -infinity.
 inline double LogSumExp(std::span<const double> values) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   double largest = -kInfinity;

@@ -32,12 +32,12 @@ std::uint32_t Crc(absl::string_view bytes) {
 struct Writer {
   std::string bytes;
   template <typename T>
-  void operator()(T& value) {
+  void operator()(const T& value) {
     static_assert(std::is_arithmetic_v<T> || std::is_enum_v<T>);
     bytes.append(reinterpret_cast<const char*>(&value), sizeof value);
   }
-  void operator()(ParameterValues& values) {
-    std::uint64_t size = values.size();
+  void operator()(const ParameterValues& values) {
+    const std::uint64_t size = values.size();
     (*this)(size);
     bytes.append(reinterpret_cast<const char*>(values.data()), size * sizeof(float));
   }
@@ -70,8 +70,8 @@ struct Reader {
   }
 };
 
-template <typename Visitor>
-void Fields(FitState& state, Visitor& visit) {
+template <typename State, typename Visitor>
+void Fields(State& state, Visitor& visit) {
   visit(state.train.parameters);
   visit(state.train.first_moment);
   visit(state.train.second_moment);
@@ -86,26 +86,30 @@ void Fields(FitState& state, Visitor& visit) {
   visit(state.seconds);
 }
 
-// What a run is about, as text that changes when any of it does.
+// What a run is about: bytes that change when any of it does.
 std::string Fingerprint(const TrainRequest& request, const FlowSpec& spec, RowsView<const double> rows) {
+  Writer write;
+  const auto all = [&write](const auto&... values) { (write(values), ...); };
+  const auto each = [&write](const auto&... values) {
+    ((write(values.has_value()), values ? write(*values) : void()), ...);
+  };
+  const auto size = static_cast<std::size_t>(rows.rows) * rows.cols * sizeof(double);
+  all(rows.rows, rows.cols, Crc({reinterpret_cast<const char*>(rows.data), size}));
   const TrainOptions& o = request.options;
-  const auto shown = [](const auto& value) { return value ? absl::StrCat(*value) : std::string("-"); };
-  std::string text = absl::StrCat(
-      rows.rows, "x", rows.cols, " ",
-      Crc({reinterpret_cast<const char*>(rows.data), static_cast<std::size_t>(rows.rows) * rows.cols * sizeof(double)}),
-      " options ", shown(o.batch_size), " ", shown(o.max_epochs), " ",
-      o.max_duration ? absl::FormatDuration(*o.max_duration) : "-", " ", shown(o.learning_rate), " ",
-      static_cast<int>(o.schedule), " ", shown(o.warmup_steps), " ", shown(o.weight_decay), " ");
-  absl::StrAppend(&text, shown(o.ema_decay), " ", shown(o.gradient_clip_norm), " ", shown(o.patience), " ",
-                  o.validation_fraction, " ", o.calibration_fraction, " ", o.seed, " flow ", spec.dim, " ",
-                  spec.context_dim, " ", spec.seed, " ", spec.maf->layers, " ", spec.maf->residual, " ");
-  absl::StrAppend(&text, static_cast<int>(spec.maf->mixing), " ", static_cast<int>(spec.maf->activation),
-                  " ", spec.maf->act_norm, " ", spec.maf->whiten);
-  for (int size : spec.maf->hidden_sizes) absl::StrAppend(&text, " ", size);
-  for (const ColumnSpec& column : request.columns)
-    absl::StrAppend(&text, "\n", column.name, " ", static_cast<int>(column.type), " ", shown(column.lower),
-                    " ", shown(column.upper), " ", shown(column.bin_width));
-  return text;
+  const double budget = absl::ToDoubleSeconds(o.max_duration.value_or(absl::InfiniteDuration()));
+  each(o.batch_size, o.max_epochs, o.learning_rate, o.warmup_steps, o.weight_decay, o.ema_decay,
+       o.gradient_clip_norm, o.patience);
+  all(budget, o.schedule, o.validation_fraction, o.calibration_fraction, o.seed);
+  const MafSpec& maf = *spec.maf;
+  all(spec.dim, spec.context_dim, spec.seed, maf.layers, maf.residual, maf.mixing, maf.activation,
+      maf.act_norm, maf.whiten, maf.hidden_sizes.size());
+  for (const int hidden : maf.hidden_sizes) write(hidden);
+  for (const ColumnSpec& column : request.columns) {
+    all(column.name.size(), column.type);
+    write.bytes += column.name;
+    each(column.lower, column.upper, column.bin_width);
+  }
+  return std::move(write.bytes);
 }
 
 }  // namespace
@@ -139,7 +143,9 @@ absl::Status Checkpoint::Resume(const ParameterLayout& layout, FitState& state) 
   read.bytes.remove_prefix(length);
   FitState found;
   Fields(found, read);
-  if (!read.ok || !read.bytes.empty() || found.best.size() != layout.size()) return damaged;
+  if (!read.ok || !read.bytes.empty() || found.train.parameters.size() != layout.size() ||
+      found.best.size() != layout.size())
+    return damaged;
   state = std::move(found);
   return absl::OkStatus();
 }
@@ -148,12 +154,11 @@ absl::Status Checkpoint::Keep(const FitState& state) {
   if (path_.empty() || absl::Now() - last_ < interval_) return absl::OkStatus();
   Writer write;
   write.bytes = std::string(kMagic);
-  std::uint64_t length = fingerprint_.size();
+  const std::uint64_t length = fingerprint_.size();
   write(length);
   write.bytes += fingerprint_;
-  FitState copy = state;
-  Fields(copy, write);
-  std::uint32_t crc = Crc(write.bytes);
+  Fields(state, write);
+  const std::uint32_t crc = Crc(write.bytes);
   write(crc);
   MILLRACE_RETURN_IF_ERROR(WriteFileDurably(path_, write.bytes));
   last_ = absl::Now();

@@ -2,6 +2,7 @@
 #include "core/train/fit.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -10,7 +11,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "core/base/status_macros.h"
 #include "core/math/uniform.h"
 
@@ -31,11 +31,11 @@ class Run {
 
   absl::Status Loop(const ProgressCallback& progress,
                     const std::function<absl::Status(const FitState&)>& after_epoch) {
-    started_ = absl::Now() - absl::Seconds(state_.seconds);
+    before_ = state_.seconds;
+    state_.train = session_.Save();
     if (state_.epoch == 0) MILLRACE_RETURN_IF_ERROR(ScoreStart());
-    last_good_ = session_.Save();
     while (!Ended()) {
-      const absl::Time epoch_start = absl::Now();
+      const double epoch_start = Seconds();
       absl::StatusOr<double> train_nats = Epoch();
       if (!train_nats.ok()) return train_nats.status();
       const bool finite = std::isfinite(*train_nats);
@@ -49,11 +49,10 @@ class Run {
         continue;
       }
       ++state_.epoch;
+      state_.train = session_.Save();
       if (validation > state_.best_validation_nats) KeepBest(validation);
-      last_good_ = session_.Save();
-      state_.seconds = absl::ToDoubleSeconds(absl::Now() - started_);
-      Report(progress, *train_nats, validation, absl::Now() - epoch_start);
-      state_.train = last_good_;
+      state_.seconds = Seconds();
+      Report(progress, *train_nats, validation, state_.seconds - epoch_start);
       if (after_epoch) MILLRACE_RETURN_IF_ERROR(after_epoch(state_));
     }
     return absl::OkStatus();
@@ -64,39 +63,53 @@ class Run {
   absl::Status ScoreStart() {
     MILLRACE_ASSIGN_OR_RETURN(const double validation,
                               MeanLogProb(session_, data_.validation, false, stop_));
-    state_.best = session_.Save().parameters;
+    state_.best = state_.train.parameters;
     state_.best_validation_nats =
         std::isfinite(validation) ? validation : -std::numeric_limits<double>::infinity();
     return absl::OkStatus();
   }
 
-  double MaxSeconds() const { return absl::ToDoubleSeconds(options_.max_duration); }
+  // Of the whole run, earlier sittings included.
+  double Seconds() const {
+    const std::chrono::duration<double> sitting = std::chrono::steady_clock::now() - started_;
+    return before_ + sitting.count();
+  }
+  bool TimeIsUp() const {
+    return options_.max_duration != absl::InfiniteDuration() &&
+           Seconds() >= absl::ToDoubleSeconds(options_.max_duration);
+  }
 
   // How much of the run is over, by steps or by the clock, whichever says more.
   double Fraction(std::int64_t step) const {
     const double by_steps = static_cast<double>(step) /
                             static_cast<double>(options_.max_epochs * steps_per_epoch_);
     if (options_.max_duration == absl::InfiniteDuration()) return by_steps;
-    return std::max(by_steps, absl::ToDoubleSeconds(absl::Now() - started_) / MaxSeconds());
+    return std::max(by_steps, Seconds() / absl::ToDoubleSeconds(options_.max_duration));
   }
 
   bool Ended() {
-    if (state_.epoch >= options_.max_epochs) state_.stop_reason = StopReason::kMaxEpochs;
-    else if (absl::Now() - started_ >= options_.max_duration) state_.stop_reason = StopReason::kMaxDuration;
-    else if (state_.epoch - state_.best_epoch >= options_.patience)
+    if (state_.epoch >= options_.max_epochs) {
+      state_.stop_reason = StopReason::kMaxEpochs;
+    } else if (TimeIsUp()) {
+      state_.stop_reason = StopReason::kMaxDuration;
+    } else if (state_.epoch - state_.best_epoch >= options_.patience) {
       state_.stop_reason = StopReason::kEarlyStopping;
-    else return false;
+    } else {
+      return false;
+    }
     return true;
   }
 
-  // One pass over the rows; the mean log-density seen on the way, NaN when it diverged.
+  // One pass over the rows, or as much of it as there is time for; the mean log-density seen on the
+  // way, NaN when it diverged.
   absl::StatusOr<double> Epoch() {
     const RowsView<const float> rows = data_.epoch_rows(state_.epoch);
     std::vector<std::int64_t> order(static_cast<std::size_t>(data_.rows));
     std::iota(order.begin(), order.end(), 0);
     Shuffle(order, order.size(), options_.seed, static_cast<std::uint32_t>(state_.epoch + 1));
     double sum = 0.0;
-    for (std::int64_t s = 0; s < steps_per_epoch_; ++s) {
+    std::int64_t seen = 0;
+    for (std::int64_t s = 0; s < steps_per_epoch_ && (s == 0 || !TimeIsUp()); ++s) {
       if (stop_.stop_requested()) return absl::CancelledError("training was cancelled");
       const std::int64_t first = s * batch_.rows();
       const std::int64_t count = std::min(batch_.rows(), data_.rows - first);
@@ -106,6 +119,7 @@ class Run {
       if (!std::isfinite(gradient.loss) || !std::isfinite(gradient.gradient_norm))
         return std::numeric_limits<double>::quiet_NaN();
       sum -= gradient.loss * static_cast<double>(count);
+      seen += count;
       const std::int64_t step = state_.epoch * steps_per_epoch_ + s;
       // The last, shorter batch counts by its rows.
       const double weight = static_cast<double>(count) / static_cast<double>(batch_.rows());
@@ -118,7 +132,8 @@ class Run {
                                            : 1.0,
                      .ema_decay = options_.ema_decay});
     }
-    return sum / static_cast<double>(data_.rows);
+    rows_seen_ = seen;
+    return sum / static_cast<double>(seen);
   }
 
   // Back to the end of the last good epoch, with half the rate.
@@ -129,27 +144,26 @@ class Run {
           state_.rate_scale * options_.learning_rate,
           " in epoch ", state_.epoch + 1, "; lower learning_rate or check the table for extreme values"));
     state_.rate_scale *= 0.5;
-    session_.Restore(last_good_);
+    session_.Restore(state_.train);
     return absl::OkStatus();
   }
 
   void KeepBest(double validation) {
-    const TrainState now = session_.Save();
-    state_.best = options_.ema_decay > 0.0 ? now.ema : now.parameters;
+    state_.best = options_.ema_decay > 0.0 ? state_.train.ema : state_.train.parameters;
     state_.best_validation_nats = validation;
     state_.best_epoch = state_.epoch;
   }
 
-  void Report(const ProgressCallback& progress, double train, double validation, absl::Duration took) {
+  void Report(const ProgressCallback& progress, double train, double validation, double took) {
     if (!progress) return;
     const double left = 1.0 - Fraction(state_.epoch * steps_per_epoch_);
     const double seconds = state_.seconds;
     progress({.epoch = state_.epoch,
-              .step = state_.epoch * steps_per_epoch_,
+              .step = state_.train.steps,
               .train_nats = train,
               .validation_nats = validation,
               .best_validation_nats = state_.best_validation_nats,
-              .rows_per_second = static_cast<double>(data_.rows) / std::max(1e-9, absl::ToDoubleSeconds(took)),
+              .rows_per_second = static_cast<double>(rows_seen_) / std::max(1e-9, took),
               .elapsed = absl::Seconds(seconds),
               .eta = absl::Seconds(seconds * std::max(0.0, left) / std::max(1e-9, 1.0 - left))});
   }
@@ -161,8 +175,9 @@ class Run {
   FitState& state_;
   Rows<float> batch_;
   std::int64_t steps_per_epoch_ = 1;
-  absl::Time started_;
-  TrainState last_good_;
+  std::int64_t rows_seen_ = 0;  // in the last epoch
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  double before_ = 0.0;  // seconds of earlier sittings
 };
 
 }  // namespace

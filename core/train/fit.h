@@ -30,13 +30,13 @@ struct FitOptions {
   std::int64_t patience = 30;  // epochs
   std::uint64_t seed = 0;      // of the shuffles
 
-  // The spec of a loss that does not stop diverging.
+  // Divergences that are stepped back from; one more ends the run.
   static constexpr int kMaxDivergences = 10;
 };
 
-// Where a run stands after a whole number of epochs: enough to go on bit for bit.
+// Where a run stands after an epoch: enough to go on bit for bit.
 struct FitState {
-  TrainState train;
+  TrainState train;      // also what a divergence steps back to
   ParameterValues best;  // parameters of the best validation so far
   double best_validation_nats = 0.0;
   std::int64_t epoch = 0;
@@ -58,8 +58,12 @@ struct FitData {
 // Learning rate before step `step` (from 0), `fraction` of the run being over.
 double LearningRate(const FitOptions& options, std::int64_t step, double fraction);
 
-// Goes on from `state` until an end is reached and leaves the best parameters in state.best. `after_epoch`
-// is called with the state at every epoch's end. FAILED_PRECONDITION after kMaxDivergences; CANCELLED.
+// Goes on from `state`, with which `session` was started, until an end is reached and leaves the best
+// parameters in state.best: those after the epoch of the best validation (their moving average where
+// ema_decay > 0), or those it began with. An epoch is cut short when max_duration is over, so that it
+// is kept to about one step and one validation. `progress` (may be empty), in nats of the flow's own
+// inputs, and `after_epoch` (may be empty) are called at every epoch's end. FAILED_PRECONDITION after
+// kMaxDivergences, CANCELLED within a step of `stop`, or what `after_epoch` returned.
 absl::Status Fit(TrainSession& session, const FitData& data, const FitOptions& options,
                  const ProgressCallback& progress,
                  const std::function<absl::Status(const FitState&)>& after_epoch, std::stop_token stop,

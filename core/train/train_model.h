@@ -21,13 +21,13 @@ namespace millrace {
 
 // What a caller fixes of the architecture; unset fields are chosen from the number of rows and columns.
 struct MafChoice {
-  std::optional<int> layers;              // [1, MafSpec::kMaxLayers]
-  std::optional<std::vector<int>> hidden_sizes;
-  std::optional<bool> residual;
-  std::optional<Mixing> mixing;
-  std::optional<Activation> activation;
-  std::optional<bool> act_norm;
-  std::optional<bool> whiten;  // by default unless mixing is none
+  std::optional<int> layers = std::nullopt;              // [1, MafSpec::kMaxLayers]
+  std::optional<std::vector<int>> hidden_sizes = std::nullopt;
+  std::optional<bool> residual = std::nullopt;
+  std::optional<Mixing> mixing = std::nullopt;
+  std::optional<Activation> activation = std::nullopt;
+  std::optional<bool> act_norm = std::nullopt;
+  std::optional<bool> whiten = std::nullopt;  // by default unless mixing is none
 };
 
 enum class LearningRateSchedule { kCosine, kConstant };
@@ -35,16 +35,16 @@ enum class LearningRateSchedule { kCosine, kConstant };
 // How to train. Unset fields are chosen from the number of rows and columns and reported in the model's
 // spec and report. Validate names the field, its value and its range.
 struct TrainOptions {
-  std::optional<int> batch_size;             // [1, 1048576]
+  std::optional<int> batch_size;             // [1, 65536]
   std::optional<int> max_epochs;             // [1, 1000000]
   std::optional<absl::Duration> max_duration;  // > 0; the cosine schedule ends with whichever comes first
   std::optional<double> learning_rate;       // (0, 1]
   LearningRateSchedule schedule = LearningRateSchedule::kCosine;
-  std::optional<int> warmup_steps;           // >= 0
-  std::optional<double> weight_decay;        // >= 0
+  std::optional<int> warmup_steps;           // [0, 1000000]
+  std::optional<double> weight_decay;        // [0, 1]
   std::optional<double> ema_decay;           // [0, 1); 0: off
-  std::optional<double> gradient_clip_norm;  // > 0
-  std::optional<int> patience;               // epochs without improvement, >= 1
+  std::optional<double> gradient_clip_norm;  // >= 0, finite; 0: off
+  std::optional<int> patience;               // epochs without improvement, [1, 1000000]
   double validation_fraction = 0.1;          // (0, 0.5]
   double calibration_fraction = 0.1;         // (0, 0.5]
   double false_positive_rate = 0.01;         // stored with the model, (0, 1)
@@ -54,7 +54,8 @@ struct TrainOptions {
 struct TrainProgress {
   std::int64_t epoch = 0;            // completed
   std::int64_t step = 0;
-  double train_nats = 0.0;           // mean log-density over the epoch, standardised units
+  double train_nats = 0.0;           // mean log-density over the epoch, standardised units, of rows with
+                                     // noise in their bins
   double validation_nats = 0.0;
   double best_validation_nats = 0.0;
   double rows_per_second = 0.0;
@@ -72,7 +73,7 @@ struct CheckpointOptions {
 };
 
 struct TrainRequest {
-  std::vector<ColumnSpec> columns;     // one a column of the rows
+  std::vector<ColumnSpec> columns;     // one a column of the rows; empty: x0, x1, ..., all found
   MafChoice architecture;
   TrainOptions options;
   CheckpointOptions checkpoint;

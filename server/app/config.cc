@@ -10,7 +10,8 @@
 namespace millrace {
 namespace {
 
-absl::Status CheckRange(absl::string_view flag, std::int64_t value, std::int64_t low, std::int64_t high) {
+absl::Status CheckRange(absl::string_view flag, std::int64_t value, std::int64_t low,
+                        std::int64_t high) {
   if (value >= low && value <= high) return absl::OkStatus();
   return InvalidArgument(absl::StrCat("--", flag), absl::StrCat(value),
                          absl::StrCat("a number in [", low, ", ", high, "]"));
@@ -48,7 +49,8 @@ absl::Status Validate(const Config& config) {
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_queue_requests", config.queue.max_items, 1, 1'000'000));
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_queue_rows", config.queue.max_rows, 1,
                                       std::numeric_limits<std::int64_t>::max() / 2));
-  MILLRACE_RETURN_IF_ERROR(CheckDuration("max_deadline", config.max_deadline, absl::Milliseconds(1)));
+  MILLRACE_RETURN_IF_ERROR(
+      CheckDuration("max_deadline", config.max_deadline, absl::Milliseconds(1)));
   MILLRACE_RETURN_IF_ERROR(CheckDuration("drain_delay", config.drain_delay, absl::ZeroDuration()));
   return CheckDuration("shutdown_grace", config.shutdown_grace, absl::ZeroDuration());
 }

@@ -27,13 +27,13 @@ struct Config {
   std::string address = "127.0.0.1:50051";
   std::string metrics_address = "127.0.0.1:9464";  // empty: no metrics are exposed
   std::string model_dir = "./models";
-  int compute_threads = 0;  // of the backend; 0: the CPU quota of the cgroup, else all cores
-  int worker_threads = 2;   // queries computed at once
-  int max_trainings = 2;    // trainings at once
+  int compute_threads = 0;       // of the backend; 0: the CPU quota of the cgroup, else all cores
+  int worker_threads = 2;        // queries computed at once
+  int max_trainings = 2;         // trainings at once
   int max_sample_streams = 256;  // open Sample calls
   Limits limits;
   QueueLimits queue;
-  absl::Duration max_deadline = absl::Minutes(10);  // of every call but Train
+  absl::Duration max_deadline = absl::Minutes(10);    // of every call but Train
   absl::Duration drain_delay = absl::ZeroDuration();  // NOT_SERVING, but still working
   absl::Duration shutdown_grace = absl::Seconds(10);  // for calls to end by themselves
   bool reflection = true;

@@ -19,9 +19,12 @@ std::atomic<LogFormat> log_format{LogFormat::kText};
 
 absl::string_view LevelName(LogLevel level) {
   switch (level) {
-    case LogLevel::kInfo: return "info";
-    case LogLevel::kWarning: return "warning";
-    case LogLevel::kError: return "error";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
   }
   return "error";
 }
@@ -55,8 +58,8 @@ std::string JsonString(absl::string_view text) {
 
 void SetLogFormat(LogFormat format) { log_format.store(format, std::memory_order_relaxed); }
 
-std::string FormatLogLine(LogFormat format, absl::Time time, LogLevel level, absl::string_view event,
-                          std::initializer_list<LogField> fields) {
+std::string FormatLogLine(LogFormat format, absl::Time time, LogLevel level,
+                          absl::string_view event, std::initializer_list<LogField> fields) {
   const std::string stamp = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
   std::string line;
   if (format == LogFormat::kJson) {
@@ -68,13 +71,14 @@ std::string FormatLogLine(LogFormat format, absl::Time time, LogLevel level, abs
     return line + "}\n";
   }
   line = absl::StrFormat("%s %-7s %s", stamp, LevelName(level), event);
-  for (const LogField& field : fields) absl::StrAppend(&line, " ", field.key, "=", TextValue(field.value));
+  for (const LogField& field : fields)
+    absl::StrAppend(&line, " ", field.key, "=", TextValue(field.value));
   return line + "\n";
 }
 
 void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField> fields) {
-  const std::string line = FormatLogLine(log_format.load(std::memory_order_relaxed), absl::Now(),
-                                         level, event, fields);
+  const std::string line =
+      FormatLogLine(log_format.load(std::memory_order_relaxed), absl::Now(), level, event, fields);
   // A log that cannot be written has nowhere to be reported.
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Structured logs on stderr: one line an event, key=value text or JSON. Everything is escaped, so that
-// no client can forge a line or a field.
+// Structured logs on stderr: one line an event, key=value text or JSON. Everything is escaped, so
+// that no client can forge a line or a field.
 #ifndef MILLRACE_SERVER_APP_LOG_H_
 #define MILLRACE_SERVER_APP_LOG_H_
 
@@ -33,8 +33,8 @@ void Log(LogLevel level, absl::string_view event, std::initializer_list<LogField
 // The line that Log writes, newline included.
 //   text  2026-01-31T12:00:00.123Z info  event key=value other="with spaces"
 //   JSON  {"time":"…","level":"info","event":"event","key":"value"}
-std::string FormatLogLine(LogFormat format, absl::Time time, LogLevel level, absl::string_view event,
-                          std::initializer_list<LogField> fields);
+std::string FormatLogLine(LogFormat format, absl::Time time, LogLevel level,
+                          absl::string_view event, std::initializer_list<LogField> fields);
 
 }  // namespace millrace
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens in the server, as typed events. Implementations turn them into metrics (server/metrics).
+// What happens in the server, as typed events. Implementations turn them into metrics
+// (server/metrics).
 #ifndef MILLRACE_SERVER_APP_METRICS_H_
 #define MILLRACE_SERVER_APP_METRICS_H_
 
@@ -30,13 +31,13 @@ class Metrics {
  public:
   virtual ~Metrics() = default;
 
-  // --- RPCs: Started once, any number of messages, Handled once.
+  // RPCs: Started once, any number of messages, Handled once.
   virtual void RpcStarted(const RpcMethod&) {}
   virtual void RpcMessageReceived(const RpcMethod&) {}
   virtual void RpcMessageSent(const RpcMethod&) {}
   virtual void RpcHandled(const RpcMethod&, absl::StatusCode, absl::Duration) {}
 
-  // --- Queries to models that exist.
+  // Queries to models that exist.
   struct Computation {
     Operation operation;
     std::int64_t rows;
@@ -44,32 +45,40 @@ class Metrics {
     absl::Duration computed;
   };
   // A query, or one chunk of it, was computed.
-  virtual void Computed(const std::string& /*model*/, std::uint64_t /*version*/, const Computation&) {}
+  virtual void Computed(const std::string& /*model*/, std::uint64_t /*version*/,
+                        const Computation&) {}
   // A query ended with this status.
   virtual void QueryEnded(const std::string& /*model*/, std::uint64_t /*version*/, Operation,
                           absl::StatusCode) {}
   virtual void QueueDepth(std::int64_t /*requests*/) {}
 
-  // --- Models.
+  // Models.
   virtual void ModelLoaded(const std::string& /*model*/, std::uint64_t /*version*/) {}
   virtual void ModelUnloaded(const std::string& /*model*/, std::uint64_t /*version*/) {}
   virtual void ModelLoadFailed() {}
 
-  // --- Training.
+  // Training.
   virtual void TrainingsRunning(int /*count*/) {}
   // Mean negative log-densities, nats; NaN where not known yet.
-  virtual void TrainingLoss(const std::string& /*model*/, double /*train*/, double /*validation*/) {}
+  virtual void TrainingLoss(const std::string& /*model*/, double /*train*/, double /*validation*/) {
+  }
   virtual void TrainingEnded(const std::string& /*model*/) {}
 };
 
 inline absl::string_view OperationName(Operation operation) {
   switch (operation) {
-    case Operation::kLogProb: return "log_prob";
-    case Operation::kSample: return "sample";
-    case Operation::kInterpolate: return "interpolate";
-    case Operation::kScore: return "score";
-    case Operation::kEncode: return "encode";
-    case Operation::kDecode: return "decode";
+    case Operation::kLogProb:
+      return "log_prob";
+    case Operation::kSample:
+      return "sample";
+    case Operation::kInterpolate:
+      return "interpolate";
+    case Operation::kScore:
+      return "score";
+    case Operation::kEncode:
+      return "encode";
+    case Operation::kDecode:
+      return "decode";
   }
   return "unknown";
 }

@@ -28,7 +28,8 @@ constexpr absl::string_view kModelFile = "model.safetensors";
 constexpr absl::string_view kTemporary = ".tmp-";
 constexpr absl::string_view kDeleted = ".deleted";
 
-absl::Status FileError(absl::string_view action, const std::string& path, const std::error_code& error) {
+absl::Status FileError(absl::string_view action, const std::string& path,
+                       const std::error_code& error) {
   return absl::InternalError(absl::StrCat("cannot ", action, " ", path, ": ", error.message()));
 }
 
@@ -75,8 +76,8 @@ std::optional<std::uint64_t> VersionNumber(absl::string_view text) {
   return number;
 }
 
-// What a name's folder holds. Unfinished publications are removed; of deletions, the highest stays as
-// an empty folder so that its number is not used again.
+// What a name's folder holds. Unfinished publications are removed; of deletions, the highest stays
+// as an empty folder so that its number is not used again.
 absl::StatusOr<ModelDirectory::Versions> RecoverName(const std::string& path) {
   ModelDirectory::Versions versions;
   std::vector<std::uint64_t> deleted;
@@ -93,12 +94,12 @@ absl::StatusOr<ModelDirectory::Versions> RecoverName(const std::string& path) {
   }
   std::sort(versions.published.begin(), versions.published.end());
   if (!versions.published.empty()) versions.last_number = versions.published.back();
-  for (const std::uint64_t number : deleted) versions.last_number = std::max(versions.last_number, number);
+  for (const std::uint64_t number : deleted)
+    versions.last_number = std::max(versions.last_number, number);
   for (const std::uint64_t number : deleted) {
     const std::string grave = absl::StrCat(path, "/", number, kDeleted);
-    MILLRACE_RETURN_IF_ERROR(RemoveAll(number == versions.last_number
-                                           ? absl::StrCat(grave, "/", kModelFile)
-                                           : grave));
+    MILLRACE_RETURN_IF_ERROR(
+        RemoveAll(number == versions.last_number ? absl::StrCat(grave, "/", kModelFile) : grave));
   }
   return versions;
 }
@@ -143,7 +144,8 @@ absl::StatusOr<std::map<std::string, ModelDirectory::Versions>> ModelDirectory::
 }
 
 absl::StatusOr<Model> ModelDirectory::Load(const std::string& name, std::uint64_t version) const {
-  absl::StatusOr<Model> model = LoadModel(absl::StrCat(VersionPath(name, version), "/", kModelFile));
+  absl::StatusOr<Model> model =
+      LoadModel(absl::StrCat(VersionPath(name, version), "/", kModelFile));
   if (absl::IsNotFound(model.status())) return absl::DataLossError(model.status().message());
   return model;
 }

@@ -21,8 +21,8 @@
 namespace millrace {
 
 // Names are valid (IsValidModelName): the caller has checked. Different names may be worked on from
-// several threads at once; of one name, only Stage may run beside another call. Failures of the file
-// system are INTERNAL, naming path and cause.
+// several threads at once; of one name, only Stage may run beside another call. Failures of the
+// file system are INTERNAL, naming path and cause.
 class ModelDirectory {
  public:
   // Makes the folder where it is absent and holds it for this process alone until destruction:
@@ -45,8 +45,10 @@ class ModelDirectory {
 
   // Writes a model durably to a temporary folder, which Publish or Discard takes.
   absl::StatusOr<std::string> Stage(const std::string& name, const Model& model);
-  // The staged model is version `version` durably, or nothing is left of it. The number must be unused.
-  absl::Status Publish(const std::string& name, std::uint64_t version, const std::string& staged) const;
+  // The staged model is version `version` durably, or nothing is left of it. The number must be
+  // unused.
+  absl::Status Publish(const std::string& name, std::uint64_t version,
+                       const std::string& staged) const;
   void Discard(const std::string& staged) const;
 
   // The version is gone durably when this returns OK.

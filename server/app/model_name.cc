@@ -20,14 +20,16 @@ bool IsValidModelName(absl::string_view name) {
   constexpr std::size_t kLongest = 63;
   return !name.empty() && name.size() <= kLongest &&
          absl::ascii_islower(static_cast<unsigned char>(name.front())) &&
-         IsLowerOrDigit(name.back()) &&
-         std::all_of(name.begin(), name.end(), [](char c) { return c == '-' || IsLowerOrDigit(c); });
+         IsLowerOrDigit(name.back()) && std::all_of(name.begin(), name.end(), [](char c) {
+           return c == '-' || IsLowerOrDigit(c);
+         });
 }
 
 absl::Status CheckModelName(absl::string_view name) {
   if (IsValidModelName(name)) return absl::OkStatus();
-  return InvalidArgument("name", name.empty() ? "empty" : name,
-                         "1 to 63 of a-z, 0-9 and '-', beginning with a letter and not ending in '-'");
+  return InvalidArgument(
+      "name", name.empty() ? "empty" : name,
+      "1 to 63 of a-z, 0-9 and '-', beginning with a letter and not ending in '-'");
 }
 
 }  // namespace millrace

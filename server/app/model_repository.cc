@@ -75,7 +75,9 @@ ModelHandle ModelRepository::Load(const std::string& name, std::uint64_t version
   } else {
     metrics_.ModelLoadFailed();
     Log(LogLevel::kError, "model cannot serve",
-        {{"model", name}, {"version", version}, {"reason", served->state.ToString()}});
+        {{"model", name},
+         {"version", version},
+         {"reason", served->state.ToString(absl::StatusToStringMode::kWithNoExtraData)}});
   }
   return served;
 }
@@ -115,8 +117,8 @@ absl::StatusOr<ModelRepository::Page> ModelRepository::List(absl::string_view na
                                                             std::int64_t page_size,
                                                             absl::string_view token) const {
   if (page_size < 0) return InvalidArgument("page_size", absl::StrCat(page_size), "0 or more");
-  const auto limit = static_cast<std::size_t>(
-      page_size == 0 ? kDefaultPageSize : std::min(page_size, kMaxPageSize));
+  const auto limit = static_cast<std::size_t>(page_size == 0 ? kDefaultPageSize
+                                                             : std::min(page_size, kMaxPageSize));
   if (!name.empty()) MILLRACE_RETURN_IF_ERROR(CheckModelName(name));
   PagePosition after;
   if (!token.empty()) {

@@ -21,7 +21,8 @@
 
 namespace millrace {
 
-// One version of a model. Immutable; whoever holds the pointer keeps it alive, also after a deletion.
+// One version of a model. Immutable; whoever holds the pointer keeps it alive, also after a
+// deletion.
 struct ServedModel {
   std::string name;
   std::uint64_t version = 0;
@@ -33,8 +34,8 @@ using ModelHandle = std::shared_ptr<const ServedModel>;
 // Thread-safe. Readers see a snapshot and never wait for a publication or a deletion.
 class ModelRepository {
  public:
-  // Loads every version in `directory`; one that cannot serve is logged and kept as FAILED. `backend`
-  // and `metrics` outlive the repository and all handles.
+  // Loads every version in `directory`; one that cannot serve is logged and kept as FAILED.
+  // `backend` and `metrics` outlive the repository and all handles.
   static absl::StatusOr<std::unique_ptr<ModelRepository>> Open(const std::string& directory,
                                                                Backend& backend, Metrics& metrics);
 
@@ -54,12 +55,13 @@ class ModelRepository {
   absl::StatusOr<Page> List(absl::string_view name, std::int64_t page_size,
                             absl::string_view token) const;
 
-  // Makes `model` the next version of `name`, on disk and for readers. It survives a crash once this
-  // returns; on any error nothing has changed. Numbers are never used twice. Blocks on the disk.
+  // Makes `model` the next version of `name`, on disk and for readers. It survives a crash once
+  // this returns; on any error nothing has changed. Numbers are never used twice. Blocks on the
+  // disk.
   absl::StatusOr<ModelHandle> Publish(const std::string& name, Model model);
 
-  // Deletes one version, or all when `version` is empty; returns their numbers, ascending. NOT_FOUND
-  // when there is none. Blocks on the disk.
+  // Deletes one version, or all when `version` is empty; returns their numbers, ascending.
+  // NOT_FOUND when there is none. Blocks on the disk.
   absl::StatusOr<std::vector<std::uint64_t>> Delete(absl::string_view name,
                                                     std::optional<std::uint64_t> version);
 

@@ -19,7 +19,8 @@ std::string EncodePageToken(absl::string_view filter, const PagePosition& positi
 
 absl::StatusOr<PagePosition> DecodePageToken(absl::string_view filter, absl::string_view token) {
   const auto refusal = [token] {
-    return InvalidArgument("page_token", token, "next_page_token of the previous page, for the same name");
+    return InvalidArgument("page_token", token,
+                           "next_page_token of the previous page, for the same name");
   };
   constexpr std::size_t kLongest = 512;
   std::string text;

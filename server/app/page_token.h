@@ -20,8 +20,8 @@ struct PagePosition {
 // `filter` is the name that the list was asked for, or empty.
 std::string EncodePageToken(absl::string_view filter, const PagePosition& position);
 
-// INVALID_ARGUMENT (field "page_token") for text that EncodePageToken has not made, or made for another
-// filter.
+// INVALID_ARGUMENT (field "page_token") for text that EncodePageToken has not made, or made for
+// another filter.
 absl::StatusOr<PagePosition> DecodePageToken(absl::string_view filter, absl::string_view token);
 
 }  // namespace millrace

@@ -22,8 +22,8 @@ class ProgressPulse {
 
   void Update(const TrainProgress& progress, absl::Time now);
 
-  // What to send now, if anything: the latest progress with its times carried forward. Before the first
-  // update its figures are NaN.
+  // What to send now, if anything: the latest progress with its times carried forward. Before the
+  // first update its figures are NaN.
   std::optional<TrainProgress> Take(absl::Time now);
 
  private:

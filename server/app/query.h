@@ -24,13 +24,13 @@ struct Query {
   bool admitted = false;  // a further chunk of a query that was let in before
   // The work itself, on a worker of the queue; may throw.
   std::function<absl::Status(const ServedModel&)> compute;
-  // Called exactly once, after `compute` or instead of it: by a worker, or before RunQuery returns when
-  // the queue refuses. Throws nothing.
+  // Called exactly once, after `compute` or instead of it: by a worker, or before RunQuery returns
+  // when the queue refuses. Throws nothing.
   std::function<void(const absl::Status&)> done;
 };
 
-// Runs a query: queue, exception wall, metrics. A call cancelled because its deadline passed ends with
-// DEADLINE_EXCEEDED. `queue` and `metrics` outlive the query.
+// Runs a query: queue, exception wall, metrics. A call cancelled because its deadline passed ends
+// with DEADLINE_EXCEEDED. `queue` and `metrics` outlive the query.
 void RunQuery(Query query, WorkQueue& queue, Metrics& metrics);
 
 // CANCELLED becomes DEADLINE_EXCEEDED once the deadline has passed: that is why it was cancelled.

@@ -36,7 +36,8 @@ struct TrainingJobs::Place {
 };
 
 struct TrainingJobs::Running {
-  Running(std::shared_ptr<Place> p, Job j) : place(std::move(p)), job(std::move(j)), pulse(absl::Now()) {}
+  Running(std::shared_ptr<Place> p, Job j)
+      : place(std::move(p)), job(std::move(j)), pulse(absl::Now()) {}
 
   std::shared_ptr<Place> place;
   Job job;
@@ -74,11 +75,15 @@ absl::StatusOr<TrainingJobs::Slot> TrainingJobs::Reserve(const std::string& name
 }
 
 void TrainingJobs::Start(Slot slot, Job job) {
+  auto running = std::make_shared<Running>(std::move(slot.place_), std::move(job));
   {
     const std::lock_guard lock(mutex_);
-    waiting_.push_back(std::make_shared<Running>(std::move(slot.place_), std::move(job)));
+    if (!closed_) waiting_.push_back(std::exchange(running, nullptr));
   }
   wake_.notify_all();
+  if (running == nullptr) return;
+  running->place.reset();
+  running->job.on_done(absl::UnavailableError("the server is shutting down"));
 }
 
 void TrainingJobs::Work() {
@@ -140,7 +145,8 @@ absl::StatusOr<ModelHandle> TrainingJobs::Train(Running& running) {
       status = absl::UnavailableError("the server is shutting down");
     }
   }
-  Log(LogLevel::kWarning, "training failed", {{"model", name}, {"reason", status.ToString()}});
+  Log(LogLevel::kWarning, "training failed",
+      {{"model", name}, {"reason", status.ToString(absl::StatusToStringMode::kWithNoExtraData)}});
   return status;
 }
 
@@ -156,7 +162,8 @@ void TrainingJobs::Pulse(const std::stop_token& stop) {
       if (const auto news = running->pulse.Take(absl::Now())) running->job.on_progress(*news);
     }
     lock.lock();
-    wake_.wait_for(lock, stop, absl::ToChronoMilliseconds(ProgressPulse::kTick), [] { return false; });
+    wake_.wait_for(lock, stop, absl::ToChronoMilliseconds(ProgressPulse::kTick),
+                   [] { return false; });
   }
 }
 

@@ -23,9 +23,9 @@
 namespace millrace {
 
 // TrainModel on a backend, or what stands for it in a test.
-using Trainer = std::function<absl::StatusOr<Model>(
-    const TrainRequest& request, RowsView<const double> rows, const ProgressCallback& progress,
-    std::stop_token stop)>;
+using Trainer =
+    std::function<absl::StatusOr<Model>(const TrainRequest& request, RowsView<const double> rows,
+                                        const ProgressCallback& progress, std::stop_token stop)>;
 
 // Thread-safe.
 class TrainingJobs {
@@ -51,8 +51,9 @@ class TrainingJobs {
     std::shared_ptr<Place> place_;
   };
 
-  // `stop` ends this training; the server requests it too, at Shutdown. INVALID_ARGUMENT for a malformed
-  // name, ABORTED when this name is being trained, UNAVAILABLE when too many are or the server ends.
+  // `stop` ends this training; the server requests it too, at Shutdown. INVALID_ARGUMENT for a
+  // malformed name, ABORTED when this name is being trained, UNAVAILABLE when too many are or the
+  // server ends.
   absl::StatusOr<Slot> Reserve(const std::string& name, std::stop_source stop);
 
   struct Job {
@@ -65,7 +66,7 @@ class TrainingJobs {
     // server ended; else as TrainModel and ModelRepository::Publish. Throws nothing.
     std::function<void(absl::StatusOr<ModelHandle>)> on_done;
   };
-  // Starts at once: a slot is a thread.
+  // Starts at once: a slot is a thread. After Shutdown only on_done is called, before this returns.
   void Start(Slot slot, Job job);
 
   // Ends all trainings, waits for their on_done, and takes no more.
@@ -86,7 +87,7 @@ class TrainingJobs {
 
   std::mutex mutex_;
   std::condition_variable_any wake_;
-  std::deque<std::shared_ptr<Running>> waiting_;   // guarded by mutex_, as the next two
+  std::deque<std::shared_ptr<Running>> waiting_;  // guarded by mutex_, as the next two
   std::vector<std::shared_ptr<Running>> running_;
   bool closed_ = false;
   std::vector<std::jthread> workers_;

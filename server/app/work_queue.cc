@@ -11,8 +11,9 @@ namespace millrace {
 
 absl::Status CheckAdmission(const QueueLimits& limits, const QueueLoad& load, std::int64_t rows) {
   if (load.items >= limits.max_items) {
-    return absl::UnavailableError(absl::StrCat("the server's queue is full: ", load.items,
-                                               " requests wait (--max_queue_requests); retry later"));
+    return absl::UnavailableError(
+        absl::StrCat("the server's queue is full: ", load.items,
+                     " requests wait (--max_queue_requests); retry later"));
   }
   if (load.items > 0 && rows > limits.max_rows - load.rows) {
     return absl::UnavailableError(absl::StrCat("the server's queue is full: ", load.rows,
@@ -64,8 +65,9 @@ void WorkQueue::Work() {
     const bool closed = phase_ == Phase::kClosed;
     lock.unlock();
     const absl::Time now = absl::Now();
-    next.item.run(closed ? absl::UnavailableError("the server is shutting down")
-                         : CheckStillWanted(now, next.item.deadline, next.item.stop.stop_requested()),
+    next.item.run(closed
+                      ? absl::UnavailableError("the server is shutting down")
+                      : CheckStillWanted(now, next.item.deadline, next.item.stop.stop_requested()),
                   now - next.since);
     next = {};  // what the item holds is released before the next wait
     lock.lock();

@@ -29,10 +29,12 @@ struct QueueLoad {
   std::int64_t rows = 0;
 };
 
-// Whether an item of `rows` rows may join: OK, or UNAVAILABLE naming the limit. An empty queue takes any.
+// Whether an item of `rows` rows may join: OK, or UNAVAILABLE naming the limit. An empty queue
+// takes any.
 absl::Status CheckAdmission(const QueueLimits& limits, const QueueLoad& load, std::int64_t rows);
 
-// Whether an item taken from the queue is still worth computing: OK, CANCELLED or DEADLINE_EXCEEDED.
+// Whether an item taken from the queue is still worth computing: OK, CANCELLED or
+// DEADLINE_EXCEEDED.
 absl::Status CheckStillWanted(absl::Time now, absl::Time deadline, bool stop_requested);
 
 struct WorkItem {
@@ -40,8 +42,8 @@ struct WorkItem {
   absl::Time deadline = absl::InfiniteFuture();
   std::stop_token stop = {};
   bool admitted = false;  // a further piece of work that was let in before: no limit applies
-  // Called once, on a worker, with the time spent waiting. OK: compute now. Else the item is dropped:
-  // CANCELLED, DEADLINE_EXCEEDED, or UNAVAILABLE at the end of the queue. Throws nothing.
+  // Called once, on a worker, with the time spent waiting. OK: compute now. Else the item is
+  // dropped: CANCELLED, DEADLINE_EXCEEDED, or UNAVAILABLE at the end of the queue. Throws nothing.
   std::function<void(const absl::Status&, absl::Duration queued)> run;
 };
 
@@ -73,7 +75,7 @@ class WorkQueue {
   Metrics& metrics_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Waiting> waiting_;   // guarded by mutex_, as the next two
+  std::deque<Waiting> waiting_;  // guarded by mutex_, as the next two
   QueueLoad load_;
   Phase phase_ = Phase::kOpen;
   std::vector<std::jthread> workers_;

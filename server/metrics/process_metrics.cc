@@ -70,9 +70,10 @@ std::vector<prometheus::MetricFamily> ProcessMetrics::Collect() const {
     families.push_back(Family("process_start_time_seconds", "Start of the process since 1970.",
                               MetricType::Gauge, BootTime() + field(22) / ticks));
     families.push_back(Family("process_threads", "Threads.", MetricType::Gauge, field(20)));
-    families.push_back(Family("process_virtual_memory_bytes", "Virtual memory.", MetricType::Gauge, field(23)));
-    families.push_back(Family("process_resident_memory_bytes", "Resident memory.", MetricType::Gauge,
-                              field(24) * page));
+    families.push_back(
+        Family("process_virtual_memory_bytes", "Virtual memory.", MetricType::Gauge, field(23)));
+    families.push_back(Family("process_resident_memory_bytes", "Resident memory.",
+                              MetricType::Gauge, field(24) * page));
   }
 
   std::error_code error;

@@ -9,8 +9,8 @@
 
 namespace millrace {
 
-// The process_* metrics that Prometheus clients of all languages export, read from /proc/self at each
-// scrape; what cannot be read is left out. Thread-safe.
+// The process_* metrics that Prometheus clients of all languages export, read from /proc/self at
+// each scrape; what cannot be read is left out. Thread-safe.
 class ProcessMetrics final : public prometheus::Collectable {
  public:
   std::vector<prometheus::MetricFamily> Collect() const override;

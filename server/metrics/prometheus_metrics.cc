@@ -22,23 +22,40 @@ const prometheus::Histogram::BucketBoundaries& SecondsBuckets() {
 // Codes as Go's gRPC library spells them, which dashboards know.
 std::string CodeName(absl::StatusCode code) {
   switch (code) {
-    case absl::StatusCode::kOk: return "OK";
-    case absl::StatusCode::kCancelled: return "Canceled";
-    case absl::StatusCode::kInvalidArgument: return "InvalidArgument";
-    case absl::StatusCode::kDeadlineExceeded: return "DeadlineExceeded";
-    case absl::StatusCode::kNotFound: return "NotFound";
-    case absl::StatusCode::kAlreadyExists: return "AlreadyExists";
-    case absl::StatusCode::kPermissionDenied: return "PermissionDenied";
-    case absl::StatusCode::kResourceExhausted: return "ResourceExhausted";
-    case absl::StatusCode::kFailedPrecondition: return "FailedPrecondition";
-    case absl::StatusCode::kAborted: return "Aborted";
-    case absl::StatusCode::kOutOfRange: return "OutOfRange";
-    case absl::StatusCode::kUnimplemented: return "Unimplemented";
-    case absl::StatusCode::kInternal: return "Internal";
-    case absl::StatusCode::kUnavailable: return "Unavailable";
-    case absl::StatusCode::kDataLoss: return "DataLoss";
-    case absl::StatusCode::kUnauthenticated: return "Unauthenticated";
-    default: return "Unknown";
+    case absl::StatusCode::kOk:
+      return "OK";
+    case absl::StatusCode::kCancelled:
+      return "Canceled";
+    case absl::StatusCode::kInvalidArgument:
+      return "InvalidArgument";
+    case absl::StatusCode::kDeadlineExceeded:
+      return "DeadlineExceeded";
+    case absl::StatusCode::kNotFound:
+      return "NotFound";
+    case absl::StatusCode::kAlreadyExists:
+      return "AlreadyExists";
+    case absl::StatusCode::kPermissionDenied:
+      return "PermissionDenied";
+    case absl::StatusCode::kResourceExhausted:
+      return "ResourceExhausted";
+    case absl::StatusCode::kFailedPrecondition:
+      return "FailedPrecondition";
+    case absl::StatusCode::kAborted:
+      return "Aborted";
+    case absl::StatusCode::kOutOfRange:
+      return "OutOfRange";
+    case absl::StatusCode::kUnimplemented:
+      return "Unimplemented";
+    case absl::StatusCode::kInternal:
+      return "Internal";
+    case absl::StatusCode::kUnavailable:
+      return "Unavailable";
+    case absl::StatusCode::kDataLoss:
+      return "DataLoss";
+    case absl::StatusCode::kUnauthenticated:
+      return "Unauthenticated";
+    default:
+      return "Unknown";
   }
 }
 
@@ -97,7 +114,8 @@ PrometheusMetrics::PrometheusMetrics(absl::string_view version)
                       .Register(*registry_)),
       queue_depth_(SingleGauge(*registry_, "millrace_queue_depth", "Requests that wait.")),
       train_jobs_(SingleGauge(*registry_, "millrace_train_jobs", "Trainings that run.")),
-      models_loaded_(SingleGauge(*registry_, "millrace_models_loaded", "Model versions that serve.")),
+      models_loaded_(
+          SingleGauge(*registry_, "millrace_models_loaded", "Model versions that serve.")),
       load_failures_(CounterFamily(*registry_, "millrace_model_load_failures_total",
                                    "Model versions that could not be loaded.")
                          .Add({})) {
@@ -105,11 +123,12 @@ PrometheusMetrics::PrometheusMetrics(absl::string_view version)
   started_.family = &CounterFamily(registry, "grpc_server_started_total", "RPCs started.");
   received_.family =
       &CounterFamily(registry, "grpc_server_msg_received_total", "Messages received from clients.");
-  sent_.family = &CounterFamily(registry, "grpc_server_msg_sent_total", "Messages sent to clients.");
+  sent_.family =
+      &CounterFamily(registry, "grpc_server_msg_sent_total", "Messages sent to clients.");
   handled_.family =
       &CounterFamily(registry, "grpc_server_handled_total", "RPCs completed, by status code.");
-  handling_.family =
-      &HistogramFamily(registry, "grpc_server_handling_seconds", "Time from an RPC's start to its end.");
+  handling_.family = &HistogramFamily(registry, "grpc_server_handling_seconds",
+                                      "Time from an RPC's start to its end.");
   BuildGauge()
       .Name("millrace_build_info")
       .Help("1, labelled with the version of the program.")
@@ -120,12 +139,16 @@ PrometheusMetrics::PrometheusMetrics(absl::string_view version)
 
 void PrometheusMetrics::RpcStarted(const RpcMethod& method) {
   const std::lock_guard lock(mutex_);
-  Series(started_, {method.service, method.method}, [&] { return MethodLabels(method); }).Increment();
+  Series(started_, {method.service, method.method}, [&] {
+    return MethodLabels(method);
+  }).Increment();
 }
 
 void PrometheusMetrics::RpcMessageReceived(const RpcMethod& method) {
   const std::lock_guard lock(mutex_);
-  Series(received_, {method.service, method.method}, [&] { return MethodLabels(method); }).Increment();
+  Series(received_, {method.service, method.method}, [&] {
+    return MethodLabels(method);
+  }).Increment();
 }
 
 void PrometheusMetrics::RpcMessageSent(const RpcMethod& method) {
@@ -141,8 +164,9 @@ void PrometheusMetrics::RpcHandled(const RpcMethod& method, absl::StatusCode cod
     labels["grpc_code"] = CodeName(code);
     return labels;
   }).Increment();
-  Series(handling_, {method.service, method.method}, [&] { return MethodLabels(method); },
-         SecondsBuckets())
+  Series(
+      handling_, {method.service, method.method}, [&] { return MethodLabels(method); },
+      SecondsBuckets())
       .Observe(absl::ToDoubleSeconds(seconds));
 }
 

@@ -27,8 +27,8 @@ struct SeriesOf {
   std::map<Key, Metric*> series;
 };
 
-// Thread-safe. Series of a model version exist from its load to its deletion: events of versions that
-// are not loaded are passed over, so that a name that a client made up never becomes a label.
+// Thread-safe. Series of a model version exist from its load to its deletion: events of versions
+// that are not loaded are passed over, so that a name that a client made up never becomes a label.
 class PrometheusMetrics final : public Metrics {
  public:
   // `version` is the program's, for build_info.
@@ -41,7 +41,8 @@ class PrometheusMetrics final : public Metrics {
   void RpcMessageSent(const RpcMethod& method) override;
   void RpcHandled(const RpcMethod& method, absl::StatusCode code, absl::Duration seconds) override;
 
-  void Computed(const std::string& model, std::uint64_t version, const Computation& computation) override;
+  void Computed(const std::string& model, std::uint64_t version,
+                const Computation& computation) override;
   void QueryEnded(const std::string& model, std::uint64_t version, Operation operation,
                   absl::StatusCode code) override;
   void QueueDepth(std::int64_t requests) override;

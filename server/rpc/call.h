@@ -18,7 +18,8 @@
 
 namespace millrace {
 
-// One RPC from its start to its status. Thread-safe but for Uses, which comes before any query runs.
+// One RPC from its start to its status. Thread-safe but for Uses, which comes before any query
+// runs.
 class Call {
  public:
   // `longest` caps the deadline that the client gave, if any.
@@ -50,8 +51,8 @@ class Call {
   ModelHandle model_;
 };
 
-// The reactor of a unary RPC; deletes itself. Whoever holds it calls End exactly once and does not touch
-// it afterwards.
+// The reactor of a unary RPC; deletes itself. Whoever holds it calls End exactly once and does not
+// touch it afterwards.
 class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
   UnaryCall(const RpcMethod& method, grpc::CallbackServerContext* context, const App& app)

@@ -30,8 +30,9 @@ absl::Status CheckRows(const v1::Matrix& rows, const ColumnNames& names, const S
                            absl::StrCat(columns, " columns, as model ", served.name, " has"));
   }
   if (static_cast<std::uint32_t>(names.size()) == rows.cols()) return absl::OkStatus();
-  return InvalidArgument("column_names", absl::StrCat(names.size(), " names"),
-                         absl::StrCat("one name for each of the ", rows.cols(), " columns of rows"));
+  return InvalidArgument(
+      "column_names", absl::StrCat(names.size(), " names"),
+      absl::StrCat("one name for each of the ", rows.cols(), " columns of rows"));
 }
 
 // The rows in the model's column order.
@@ -42,7 +43,8 @@ absl::StatusOr<Rows<double>> ReadRows(const v1::Matrix& matrix, const ColumnName
       ReadMatrix(matrix, "rows", 0, {given.data(), std::size_t{matrix.rows()} * matrix.cols()}));
   if (names.empty()) return given;
   const std::vector<std::string> names_vector(names.begin(), names.end());
-  absl::StatusOr<std::vector<int>> order = served.density->model().columns.MatchColumns(names_vector);
+  absl::StatusOr<std::vector<int>> order =
+      served.density->model().columns.MatchColumns(names_vector);
   if (!order.ok()) return WithDefaultField(std::move(order).status(), "column_names");
   Rows<double> rows(given.rows(), static_cast<int>(order->size()));
   for (std::int64_t r = 0; r < rows.rows(); ++r) {
@@ -65,27 +67,34 @@ void CopyInto(const From& from, To* to) {
 
 absl::StatusOr<InterpolationKind> KindOf(v1::InterpolationMethod method) {
   switch (method) {
-    case v1::INTERPOLATION_METHOD_LINEAR: return InterpolationKind::kLinear;
+    case v1::INTERPOLATION_METHOD_LINEAR:
+      return InterpolationKind::kLinear;
     case v1::INTERPOLATION_METHOD_UNSPECIFIED:
-    case v1::INTERPOLATION_METHOD_SPHERICAL: return InterpolationKind::kSpherical;
-    default: return InvalidArgument("method", absl::StrCat(method), "a known InterpolationMethod");
+    case v1::INTERPOLATION_METHOD_SPHERICAL:
+      return InterpolationKind::kSpherical;
+    default:
+      return InvalidArgument("method", absl::StrCat(method), "a known InterpolationMethod");
   }
 }
 
 absl::StatusOr<Contributions> ContributionsOf(v1::Contributions contributions) {
   switch (contributions) {
     case v1::CONTRIBUTIONS_UNSPECIFIED:
-    case v1::CONTRIBUTIONS_NONE: return Contributions::kNone;
-    case v1::CONTRIBUTIONS_CONDITIONAL: return Contributions::kConditional;
-    case v1::CONTRIBUTIONS_CHAIN: return Contributions::kChain;
-    default: return InvalidArgument("contributions", absl::StrCat(contributions), "a known value");
+    case v1::CONTRIBUTIONS_NONE:
+      return Contributions::kNone;
+    case v1::CONTRIBUTIONS_CONDITIONAL:
+      return Contributions::kConditional;
+    case v1::CONTRIBUTIONS_CHAIN:
+      return Contributions::kChain;
+    default:
+      return InvalidArgument("contributions", absl::StrCat(contributions), "a known value");
   }
 }
 
 }  // namespace
 
-absl::StatusOr<std::int64_t> CheckQuery(const v1::LogProbRequest& request, const ServedModel& served,
-                                        const Limits& limits) {
+absl::StatusOr<std::int64_t> CheckQuery(const v1::LogProbRequest& request,
+                                        const ServedModel& served, const Limits& limits) {
   MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
   return request.rows().rows();
 }
@@ -104,7 +113,8 @@ absl::Status Answer(const v1::LogProbRequest& request, const ServedModel& served
 absl::StatusOr<std::int64_t> CheckQuery(const v1::ScoreRequest& request, const ServedModel& served,
                                         const Limits& limits) {
   MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
-  MILLRACE_ASSIGN_OR_RETURN(const Contributions contributions, ContributionsOf(request.contributions()));
+  MILLRACE_ASSIGN_OR_RETURN(const Contributions contributions,
+                            ContributionsOf(request.contributions()));
   if (contributions != Contributions::kNone) {
     MILLRACE_RETURN_IF_ERROR(
         CheckReplySize(request.rows().rows(), request.rows().cols(), "rows.rows", limits));
@@ -117,7 +127,8 @@ absl::Status Answer(const v1::ScoreRequest& request, const ServedModel& served,
   MILLRACE_ASSIGN_OR_RETURN(const Rows<double> rows,
                             ReadRows(request.rows(), request.column_names(), served));
   ScoreOptions options;
-  if (request.has_false_positive_rate()) options.false_positive_rate = request.false_positive_rate();
+  if (request.has_false_positive_rate())
+    options.false_positive_rate = request.false_positive_rate();
   MILLRACE_ASSIGN_OR_RETURN(options.contributions, ContributionsOf(request.contributions()));
   absl::StatusOr<ScoreResult> result = served.density->Score(rows.view(), options, stop);
   if (!result.ok()) return WithDefaultField(std::move(result).status(), "false_positive_rate");
@@ -139,7 +150,8 @@ absl::StatusOr<std::int64_t> CheckQuery(const v1::InterpolateRequest& request,
                                         const ServedModel& served, const Limits& limits) {
   MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
   if (request.rows().rows() != 2) {
-    return InvalidArgument("rows.rows", absl::StrCat(request.rows().rows()), "2 rows, start and end");
+    return InvalidArgument("rows.rows", absl::StrCat(request.rows().rows()),
+                           "2 rows, start and end");
   }
   if (request.steps() < kMinSteps || request.steps() > kMaxSteps) {
     return InvalidArgument("steps", absl::StrCat(request.steps()),
@@ -158,8 +170,8 @@ absl::Status Answer(const v1::InterpolateRequest& request, const ServedModel& se
   InterpolationOptions options;
   options.steps = static_cast<int>(request.steps());
   MILLRACE_ASSIGN_OR_RETURN(options.kind, KindOf(request.method()));
-  absl::StatusOr<DecodeResult> result = served.density->Interpolate(
-      rows.view().Slice(0, 1), rows.view().Slice(1, 1), options, stop);
+  absl::StatusOr<DecodeResult> result =
+      served.density->Interpolate(rows.view().Slice(0, 1), rows.view().Slice(1, 1), options, stop);
   if (!result.ok()) return WithDefaultField(std::move(result).status(), "rows");
   WriteMatrix(result->rows.view(), response->mutable_path());
   CopyInto(result->log_prob, response->mutable_log_prob());
@@ -170,8 +182,8 @@ absl::Status Answer(const v1::InterpolateRequest& request, const ServedModel& se
 absl::StatusOr<std::int64_t> CheckQuery(const v1::EncodeRequest& request, const ServedModel& served,
                                         const Limits& limits) {
   MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
-  MILLRACE_RETURN_IF_ERROR(CheckReplySize(request.rows().rows(),
-                                          served.density->model().columns.dim(), "rows.rows", limits));
+  MILLRACE_RETURN_IF_ERROR(CheckReplySize(
+      request.rows().rows(), served.density->model().columns.dim(), "rows.rows", limits));
   return request.rows().rows();
 }
 
@@ -192,9 +204,9 @@ absl::StatusOr<std::int64_t> CheckQuery(const v1::DecodeRequest& request, const 
       CheckMatrix(latents, "latents", limits.max_request_rows, "max_request_rows", limits));
   const ColumnModel& columns = served.density->model().columns;
   if (static_cast<int>(latents.cols()) != columns.dim()) {
-    return InvalidArgument("latents.cols", absl::StrCat(latents.cols()),
-                           absl::StrCat(columns.dim(), " columns, the latent dimensions of model ",
-                                        served.name));
+    return InvalidArgument(
+        "latents.cols", absl::StrCat(latents.cols()),
+        absl::StrCat(columns.dim(), " columns, the latent dimensions of model ", served.name));
   }
   MILLRACE_RETURN_IF_ERROR(
       CheckReplySize(latents.rows(), columns.num_columns(), "latents.rows", limits));
@@ -205,8 +217,8 @@ absl::Status Answer(const v1::DecodeRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::DecodeResponse* response) {
   const v1::Matrix& matrix = request.latents();
   Rows<double> latents(matrix.rows(), static_cast<int>(matrix.cols()));
-  MILLRACE_RETURN_IF_ERROR(ReadMatrix(matrix, "latents", 0,
-                                      {latents.data(), std::size_t{matrix.rows()} * matrix.cols()}));
+  MILLRACE_RETURN_IF_ERROR(ReadMatrix(
+      matrix, "latents", 0, {latents.data(), std::size_t{matrix.rows()} * matrix.cols()}));
   absl::StatusOr<DecodeResult> result = served.density->Decode(latents.view(), stop);
   if (!result.ok()) return WithDefaultField(std::move(result).status(), "latents");
   WriteMatrix(result->rows.view(), response->mutable_rows());

@@ -2,7 +2,8 @@
 // The questions that one message can ask and answer, one pair of functions each:
 //   CheckQuery  what can be refused without looking at the numbers; cheap enough for a gRPC thread.
 //               Returns the rows that will be computed.
-//   Answer      the work, on a worker: numbers in, numbers out. The reply's model and version are set
+//   Answer      the work, on a worker: numbers in, numbers out. The reply's model and version are
+//   set
 //               by the caller. CANCELLED once `stop` is requested.
 // Errors as the proto states them. No gRPC here.
 #ifndef MILLRACE_SERVER_RPC_DENSITY_QUERIES_H_
@@ -19,8 +20,8 @@
 
 namespace millrace {
 
-absl::StatusOr<std::int64_t> CheckQuery(const v1::LogProbRequest& request, const ServedModel& served,
-                                        const Limits& limits);
+absl::StatusOr<std::int64_t> CheckQuery(const v1::LogProbRequest& request,
+                                        const ServedModel& served, const Limits& limits);
 absl::Status Answer(const v1::LogProbRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::LogProbResponse* response);
 

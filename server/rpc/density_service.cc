@@ -90,7 +90,7 @@ grpc::ServerWriteReactor<v1::SampleResponse>* DensityService::Sample(
   return StartSampleStream(app_, context, *request, open_samples_);
 }
 
-grpc::ServerBidiReactor<v1::TrainRequest, v1::TrainResponse>* DensityService::Train(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* DensityService::Train(
     Context* context) {
   return StartTrainStream(app_, context);
 }

@@ -9,15 +9,25 @@
 
 namespace millrace {
 
+// The methods as gRPC's callback API has them, but that Train gets its messages as bytes; see
+// StartTrainStream.
+using DensityCallbackService = v1::DensityService::WithRawCallbackMethod_Train<
+    v1::DensityService::WithCallbackMethod_LogProb<v1::DensityService::WithCallbackMethod_Sample<
+        v1::DensityService::WithCallbackMethod_Interpolate<
+            v1::DensityService::WithCallbackMethod_Score<
+                v1::DensityService::WithCallbackMethod_Encode<
+                    v1::DensityService::WithCallbackMethod_Decode<
+                        v1::DensityService::Service>>>>>>>;
+
 // DensityService of proto/millrace/v1. Thread-safe. `app` outlives the service and all its calls.
-class DensityService final : public v1::DensityService::CallbackService {
+class DensityService final : public DensityCallbackService {
  public:
   explicit DensityService(const App& app) : app_(app) {}
 
  private:
   using Context = grpc::CallbackServerContext;
 
-  grpc::ServerBidiReactor<v1::TrainRequest, v1::TrainResponse>* Train(Context* context) override;
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Train(Context* context) override;
   grpc::ServerUnaryReactor* LogProb(Context* context, const v1::LogProbRequest* request,
                                     v1::LogProbResponse* response) override;
   grpc::ServerWriteReactor<v1::SampleResponse>* Sample(Context* context,

@@ -26,19 +26,24 @@ absl::Status TooMany(absl::string_view field, std::int64_t value, absl::string_v
 
 // Where the numbers are and how many bytes they take.
 struct Payload {
-  absl::string_view name;  // of the oneof's member
-  std::uint64_t units = 0;  // numbers, or bytes where raw
+  absl::string_view name;        // of the oneof's member
+  std::uint64_t units = 0;       // numbers, or bytes where raw
   std::uint64_t unit_count = 1;  // units an element takes
 };
 
 Payload PayloadOf(const v1::Matrix& matrix) {
   const auto size = [](const auto& values) { return static_cast<std::uint64_t>(values.size()); };
   switch (matrix.data_case()) {
-    case v1::Matrix::kFloats: return {"floats", size(matrix.floats().values()), 1};
-    case v1::Matrix::kDoubles: return {"doubles", size(matrix.doubles().values()), 1};
-    case v1::Matrix::kRawF32Le: return {"raw_f32_le", size(matrix.raw_f32_le()), sizeof(float)};
-    case v1::Matrix::kRawF64Le: return {"raw_f64_le", size(matrix.raw_f64_le()), sizeof(double)};
-    case v1::Matrix::DATA_NOT_SET: break;
+    case v1::Matrix::kFloats:
+      return {"floats", size(matrix.floats().values()), 1};
+    case v1::Matrix::kDoubles:
+      return {"doubles", size(matrix.doubles().values()), 1};
+    case v1::Matrix::kRawF32Le:
+      return {"raw_f32_le", size(matrix.raw_f32_le()), sizeof(float)};
+    case v1::Matrix::kRawF64Le:
+      return {"raw_f64_le", size(matrix.raw_f64_le()), sizeof(double)};
+    case v1::Matrix::DATA_NOT_SET:
+      break;
   }
   return {};
 }
@@ -61,7 +66,8 @@ void CopyElements(const v1::Matrix& matrix, std::span<double> out) {
     case v1::Matrix::kRawF64Le:
       std::memcpy(out.data(), matrix.raw_f64_le().data(), out.size_bytes());
       break;
-    case v1::Matrix::DATA_NOT_SET: break;
+    case v1::Matrix::DATA_NOT_SET:
+      break;
   }
 }
 
@@ -73,16 +79,19 @@ absl::Status CheckMatrix(const v1::Matrix& matrix, absl::string_view field, std:
   const std::int64_t cols = matrix.cols();
   if (rows == 0) return InvalidArgument(absl::StrCat(field, ".rows"), "0", "at least 1 row");
   if (cols == 0) return InvalidArgument(absl::StrCat(field, ".cols"), "0", "at least 1 column");
-  if (rows > max_rows) return TooMany(absl::StrCat(field, ".rows"), rows, "rows", max_rows, rows_flag);
+  if (rows > max_rows)
+    return TooMany(absl::StrCat(field, ".rows"), rows, "rows", max_rows, rows_flag);
   if (cols > limits.max_columns) {
-    return TooMany(absl::StrCat(field, ".cols"), cols, "columns", limits.max_columns, "max_columns");
+    return TooMany(absl::StrCat(field, ".cols"), cols, "columns", limits.max_columns,
+                   "max_columns");
   }
   const Payload payload = PayloadOf(matrix);
   if (payload.name.empty()) {
     return InvalidArgument(absl::StrCat(field, ".data"), "nothing", "one of its encodings");
   }
   // At most 2^32 * 2^12 * 2^3 by the limits above: no overflow.
-  const auto expected = static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(cols) * payload.unit_count;
+  const auto expected =
+      static_cast<std::uint64_t>(rows) * static_cast<std::uint64_t>(cols) * payload.unit_count;
   if (payload.units != expected) {
     return InvalidArgument(absl::StrCat(field, ".", payload.name), absl::StrCat(payload.units),
                            absl::StrCat(expected, payload.unit_count == 1 ? " numbers" : " bytes",
@@ -107,14 +116,16 @@ absl::Status ReadMatrix(const v1::Matrix& matrix, absl::string_view field, std::
 void WriteMatrix(RowsView<const double> rows, v1::Matrix* matrix) {
   matrix->set_rows(static_cast<std::uint32_t>(rows.rows));
   matrix->set_cols(static_cast<std::uint32_t>(rows.cols));
-  matrix->set_raw_f64_le(rows.data, static_cast<std::size_t>(rows.rows) * rows.cols * sizeof(double));
+  matrix->set_raw_f64_le(rows.data,
+                         static_cast<std::size_t>(rows.rows) * rows.cols * sizeof(double));
 }
 
 absl::Status CheckReplySize(std::int64_t rows, std::int64_t cols, absl::string_view field,
                             const Limits& limits) {
   constexpr std::int64_t kOverhead = 1024;  // names, shape and the other fields of a row
   const std::int64_t row_bytes = 8 * cols + 32;
-  const std::int64_t limit = std::max<std::int64_t>((limits.max_message_bytes - kOverhead) / row_bytes, 0);
+  const std::int64_t limit =
+      std::max<std::int64_t>((limits.max_message_bytes - kOverhead) / row_bytes, 0);
   if (rows <= limit) return absl::OkStatus();
   return TooMany(field, rows, "rows, for the reply to fit a message", limit, "max_message_bytes");
 }

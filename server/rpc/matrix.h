@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// millrace.v1.Matrix to rows of doubles and back. Nothing is allocated for numbers that are not there.
+// millrace.v1.Matrix to rows of doubles and back. Nothing is allocated for numbers that are not
+// there.
 #ifndef MILLRACE_SERVER_RPC_MATRIX_H_
 #define MILLRACE_SERVER_RPC_MATRIX_H_
 
@@ -14,21 +15,22 @@
 
 namespace millrace {
 
-// Checks the shape without looking at the numbers. INVALID_ARGUMENT: no rows, no columns, no data, or a
-// number of elements other than rows * cols. RESOURCE_EXHAUSTED: more than `max_rows` (set by the flag
-// `rows_flag`) or limits.max_columns. `field` is the matrix's path in the request.
+// Checks the shape without looking at the numbers. INVALID_ARGUMENT: no rows, no columns, no data,
+// or a number of elements other than rows * cols. RESOURCE_EXHAUSTED: more than `max_rows` (set by
+// the flag `rows_flag`) or limits.max_columns. `field` is the matrix's path in the request.
 absl::Status CheckMatrix(const v1::Matrix& matrix, absl::string_view field, std::int64_t max_rows,
                          absl::string_view rows_flag, const Limits& limits);
 
-// The numbers of a matrix that passed CheckMatrix, row-major, into `out` [rows * cols]. INVALID_ARGUMENT
-// with field, row (counted from `first_row`), column and value for a number that is not finite.
+// The numbers of a matrix that passed CheckMatrix, row-major, into `out` [rows * cols].
+// INVALID_ARGUMENT with field, row (counted from `first_row`), column and value for a number that
+// is not finite.
 absl::Status ReadMatrix(const v1::Matrix& matrix, absl::string_view field, std::int64_t first_row,
                         std::span<double> out);
 
 void WriteMatrix(RowsView<const double> rows, v1::Matrix* matrix);
 
-// RESOURCE_EXHAUSTED when a reply of so many numbers would not fit limits.max_message_bytes. `field`
-// is what to make smaller.
+// RESOURCE_EXHAUSTED when a reply of so many numbers would not fit limits.max_message_bytes.
+// `field` is what to make smaller.
 absl::Status CheckReplySize(std::int64_t rows, std::int64_t cols, absl::string_view field,
                             const Limits& limits);
 

@@ -11,40 +11,56 @@ using google::protobuf::util::TimeUtil;
 
 v1::ColumnType TypeMessage(ColumnType type) {
   switch (type) {
-    case ColumnType::kAuto: return v1::COLUMN_TYPE_UNSPECIFIED;
-    case ColumnType::kContinuous: return v1::COLUMN_TYPE_CONTINUOUS;
-    case ColumnType::kDiscrete: return v1::COLUMN_TYPE_DISCRETE;
-    case ColumnType::kConstant: return v1::COLUMN_TYPE_CONSTANT;
+    case ColumnType::kAuto:
+      return v1::COLUMN_TYPE_UNSPECIFIED;
+    case ColumnType::kContinuous:
+      return v1::COLUMN_TYPE_CONTINUOUS;
+    case ColumnType::kDiscrete:
+      return v1::COLUMN_TYPE_DISCRETE;
+    case ColumnType::kConstant:
+      return v1::COLUMN_TYPE_CONSTANT;
   }
   return v1::COLUMN_TYPE_UNSPECIFIED;
 }
 
 v1::Mixing MixingMessage(Mixing mixing) {
   switch (mixing) {
-    case Mixing::kNone: return v1::MIXING_NONE;
-    case Mixing::kReverse: return v1::MIXING_REVERSE;
-    case Mixing::kRandom: return v1::MIXING_RANDOM;
-    case Mixing::kLu: return v1::MIXING_LU;
+    case Mixing::kNone:
+      return v1::MIXING_NONE;
+    case Mixing::kReverse:
+      return v1::MIXING_REVERSE;
+    case Mixing::kRandom:
+      return v1::MIXING_RANDOM;
+    case Mixing::kLu:
+      return v1::MIXING_LU;
   }
   return v1::MIXING_UNSPECIFIED;
 }
 
 v1::Activation ActivationMessage(Activation activation) {
   switch (activation) {
-    case Activation::kIdentity: return v1::ACTIVATION_UNSPECIFIED;
-    case Activation::kRelu: return v1::ACTIVATION_RELU;
-    case Activation::kTanh: return v1::ACTIVATION_TANH;
-    case Activation::kElu: return v1::ACTIVATION_ELU;
+    case Activation::kIdentity:
+      return v1::ACTIVATION_UNSPECIFIED;
+    case Activation::kRelu:
+      return v1::ACTIVATION_RELU;
+    case Activation::kTanh:
+      return v1::ACTIVATION_TANH;
+    case Activation::kElu:
+      return v1::ACTIVATION_ELU;
   }
   return v1::ACTIVATION_UNSPECIFIED;
 }
 
 v1::StopReason StopReasonMessage(StopReason reason) {
   switch (reason) {
-    case StopReason::kUnspecified: return v1::STOP_REASON_UNSPECIFIED;
-    case StopReason::kEarlyStopping: return v1::STOP_REASON_EARLY_STOPPING;
-    case StopReason::kMaxEpochs: return v1::STOP_REASON_MAX_EPOCHS;
-    case StopReason::kMaxDuration: return v1::STOP_REASON_MAX_DURATION;
+    case StopReason::kUnspecified:
+      return v1::STOP_REASON_UNSPECIFIED;
+    case StopReason::kEarlyStopping:
+      return v1::STOP_REASON_EARLY_STOPPING;
+    case StopReason::kMaxEpochs:
+      return v1::STOP_REASON_MAX_EPOCHS;
+    case StopReason::kMaxDuration:
+      return v1::STOP_REASON_MAX_DURATION;
   }
   return v1::STOP_REASON_UNSPECIFIED;
 }
@@ -71,7 +87,8 @@ void WriteFlow(const FlowSpec& spec, v1::FlowSpec* message) {
   if (!spec.maf) return;
   v1::MafSpec* maf = message->mutable_maf();
   maf->set_layers(static_cast<std::uint32_t>(spec.maf->layers));
-  for (const int size : spec.maf->hidden_sizes) maf->add_hidden_sizes(static_cast<std::uint32_t>(size));
+  for (const int size : spec.maf->hidden_sizes)
+    maf->add_hidden_sizes(static_cast<std::uint32_t>(size));
   maf->set_residual(spec.maf->residual);
   maf->set_mixing(MixingMessage(spec.maf->mixing));
   maf->set_activation(ActivationMessage(spec.maf->activation));
@@ -102,7 +119,8 @@ void WriteModel(const ServedModel& served, v1::Model* message) {
   }
   const Model& model = served.density->model();
   message->set_state(v1::MODEL_STATE_ACTIVE);
-  *message->mutable_create_time() = TimeUtil::MicrosecondsToTimestamp(model.create_time_unix_micros);
+  *message->mutable_create_time() =
+      TimeUtil::MicrosecondsToTimestamp(model.create_time_unix_micros);
   for (const Column& column : model.columns.columns()) WriteColumn(column, message->add_columns());
   message->set_latent_dim(static_cast<std::uint32_t>(model.columns.dim()));
   WriteFlow(model.spec, message->mutable_flow());

@@ -54,8 +54,8 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
  private:
   absl::Status Accept(int open) {
     if (open > app_.config.max_sample_streams) {
-      return absl::UnavailableError(absl::StrCat(
-          open - 1, " Sample calls are open (--max_sample_streams); retry later"));
+      return absl::UnavailableError(
+          absl::StrCat(open - 1, " Sample calls are open (--max_sample_streams); retry later"));
     }
     MILLRACE_ASSIGN_OR_RETURN(model_, app_.repository.Get(request_.name(), request_.version()));
     call_.Uses(Operation::kSample, model_);
@@ -135,10 +135,9 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::SampleResponse>* StartSampleStream(const App& app,
-                                                                grpc::CallbackServerContext* context,
-                                                                const v1::SampleRequest& request,
-                                                                std::atomic<int>& open_streams) {
+grpc::ServerWriteReactor<v1::SampleResponse>* StartSampleStream(
+    const App& app, grpc::CallbackServerContext* context, const v1::SampleRequest& request,
+    std::atomic<int>& open_streams) {
   return new SampleStream(app, context, request, open_streams);
 }
 

@@ -10,13 +10,12 @@
 
 namespace millrace {
 
-// Answers one Sample call chunk by chunk: a chunk is computed when the one before has been taken by the
-// network, so that a slow reader holds one chunk of memory and no worker. `open_streams` counts the
-// calls under way, against Config::max_sample_streams. The result deletes itself.
-grpc::ServerWriteReactor<v1::SampleResponse>* StartSampleStream(const App& app,
-                                                                grpc::CallbackServerContext* context,
-                                                                const v1::SampleRequest& request,
-                                                                std::atomic<int>& open_streams);
+// Answers one Sample call chunk by chunk: a chunk is computed when the one before has been taken by
+// the network, so that a slow reader holds one chunk of memory and no worker. `open_streams` counts
+// the calls under way, against Config::max_sample_streams. The result deletes itself.
+grpc::ServerWriteReactor<v1::SampleResponse>* StartSampleStream(
+    const App& app, grpc::CallbackServerContext* context, const v1::SampleRequest& request,
+    std::atomic<int>& open_streams);
 
 }  // namespace millrace
 

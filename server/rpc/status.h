@@ -9,8 +9,8 @@
 
 namespace millrace {
 
-// Same code; the message cut to what a trailer holds; an ErrorStatus (proto/millrace/v1/error.proto) in
-// the details, with an ErrorDetail where the status carries one.
+// Same code; the message cut to what a trailer holds; an ErrorStatus
+// (proto/millrace/v1/error.proto) in the details, with an ErrorDetail where the status carries one.
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // Names `field` as the culprit of an INVALID_ARGUMENT that does not say.

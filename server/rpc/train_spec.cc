@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxColumnName = 256;
 
-// --- columns ---------------------------------------------------------------------------------------
+// Columns.
 
 absl::Status CheckColumnName(const std::string& field, const std::string& name,
                              std::set<std::string>& seen) {
@@ -29,7 +29,8 @@ absl::Status CheckColumnName(const std::string& field, const std::string& name,
     return InvalidArgument(field, name.empty() ? "empty" : name,
                            "1 to 256 bytes without control characters");
   }
-  if (!seen.insert(name).second) return InvalidArgument(field, name, "a name that no other column has");
+  if (!seen.insert(name).second)
+    return InvalidArgument(field, name, "a name that no other column has");
   return absl::OkStatus();
 }
 
@@ -40,13 +41,16 @@ absl::Status CheckFinite(const std::string& field, double value) {
 
 absl::StatusOr<ColumnType> ReadColumnType(const std::string& field, v1::ColumnType type) {
   switch (type) {
-    case v1::COLUMN_TYPE_UNSPECIFIED: return ColumnType::kAuto;
-    case v1::COLUMN_TYPE_CONTINUOUS: return ColumnType::kContinuous;
-    case v1::COLUMN_TYPE_DISCRETE: return ColumnType::kDiscrete;
+    case v1::COLUMN_TYPE_UNSPECIFIED:
+      return ColumnType::kAuto;
+    case v1::COLUMN_TYPE_CONTINUOUS:
+      return ColumnType::kContinuous;
+    case v1::COLUMN_TYPE_DISCRETE:
+      return ColumnType::kDiscrete;
     default:
-      return InvalidArgument(field, v1::ColumnType_IsValid(type) ? v1::ColumnType_Name(type)
-                                                                 : absl::StrCat(type),
-                             "CONTINUOUS, DISCRETE or UNSPECIFIED");
+      return InvalidArgument(
+          field, v1::ColumnType_IsValid(type) ? v1::ColumnType_Name(type) : absl::StrCat(type),
+          "CONTINUOUS, DISCRETE or UNSPECIFIED");
   }
 }
 
@@ -78,13 +82,14 @@ absl::StatusOr<ColumnSpec> ReadColumn(const std::string& path, const v1::ColumnS
   return spec;
 }
 
-absl::StatusOr<std::vector<ColumnSpec>> ReadColumns(const v1::TrainSpec& spec, const Limits& limits) {
+absl::StatusOr<std::vector<ColumnSpec>> ReadColumns(const v1::TrainSpec& spec,
+                                                    const Limits& limits) {
   if (spec.columns_size() > limits.max_columns) {
-    return MakeError(absl::StatusCode::kResourceExhausted,
-                     {.field = "columns",
-                      .value = absl::StrCat(spec.columns_size()),
-                      .expected = absl::StrCat("at most ", limits.max_columns,
-                                               " columns (--max_columns)")});
+    return MakeError(
+        absl::StatusCode::kResourceExhausted,
+        {.field = "columns",
+         .value = absl::StrCat(spec.columns_size()),
+         .expected = absl::StrCat("at most ", limits.max_columns, " columns (--max_columns)")});
   }
   std::vector<ColumnSpec> columns;
   std::set<std::string> seen;
@@ -98,25 +103,35 @@ absl::StatusOr<std::vector<ColumnSpec>> ReadColumns(const v1::TrainSpec& spec, c
   return columns;
 }
 
-// --- flow ------------------------------------------------------------------------------------------
+// Flow.
 
 absl::StatusOr<std::optional<Mixing>> ReadMixing(v1::Mixing mixing) {
   switch (mixing) {
-    case v1::MIXING_UNSPECIFIED: return std::nullopt;
-    case v1::MIXING_NONE: return Mixing::kNone;
-    case v1::MIXING_REVERSE: return Mixing::kReverse;
-    case v1::MIXING_RANDOM: return Mixing::kRandom;
-    case v1::MIXING_LU: return Mixing::kLu;
-    default: return InvalidArgument("flow.maf.mixing", absl::StrCat(mixing), "a known Mixing");
+    case v1::MIXING_UNSPECIFIED:
+      return std::nullopt;
+    case v1::MIXING_NONE:
+      return Mixing::kNone;
+    case v1::MIXING_REVERSE:
+      return Mixing::kReverse;
+    case v1::MIXING_RANDOM:
+      return Mixing::kRandom;
+    case v1::MIXING_LU:
+      return Mixing::kLu;
+    default:
+      return InvalidArgument("flow.maf.mixing", absl::StrCat(mixing), "a known Mixing");
   }
 }
 
 absl::StatusOr<std::optional<Activation>> ReadActivation(v1::Activation activation) {
   switch (activation) {
-    case v1::ACTIVATION_UNSPECIFIED: return std::nullopt;
-    case v1::ACTIVATION_RELU: return Activation::kRelu;
-    case v1::ACTIVATION_TANH: return Activation::kTanh;
-    case v1::ACTIVATION_ELU: return Activation::kElu;
+    case v1::ACTIVATION_UNSPECIFIED:
+      return std::nullopt;
+    case v1::ACTIVATION_RELU:
+      return Activation::kRelu;
+    case v1::ACTIVATION_TANH:
+      return Activation::kTanh;
+    case v1::ACTIVATION_ELU:
+      return Activation::kElu;
     default:
       return InvalidArgument("flow.maf.activation", absl::StrCat(activation), "a known Activation");
   }
@@ -142,14 +157,17 @@ absl::StatusOr<MafChoice> ReadMaf(const v1::MafSpec& maf) {
   return choice;
 }
 
-// --- options ---------------------------------------------------------------------------------------
+// Options.
 
 absl::StatusOr<LearningRateSchedule> ReadSchedule(v1::LearningRateSchedule schedule) {
   switch (schedule) {
     case v1::LEARNING_RATE_SCHEDULE_UNSPECIFIED:
-    case v1::LEARNING_RATE_SCHEDULE_COSINE: return LearningRateSchedule::kCosine;
-    case v1::LEARNING_RATE_SCHEDULE_CONSTANT: return LearningRateSchedule::kConstant;
-    default: return InvalidArgument("options.schedule", absl::StrCat(schedule), "a known schedule");
+    case v1::LEARNING_RATE_SCHEDULE_COSINE:
+      return LearningRateSchedule::kCosine;
+    case v1::LEARNING_RATE_SCHEDULE_CONSTANT:
+      return LearningRateSchedule::kConstant;
+    default:
+      return InvalidArgument("options.schedule", absl::StrCat(schedule), "a known schedule");
   }
 }
 
@@ -197,8 +215,9 @@ absl::StatusOr<TrainRequest> ReadTrainSpec(const v1::TrainSpec& spec, const Limi
 absl::Status CheckColumnCount(const TrainRequest& request, int table_columns) {
   const auto described = static_cast<int>(request.columns.size());
   if (described == 0 || described == table_columns) return absl::OkStatus();
-  return InvalidArgument("columns", absl::StrCat(described, " columns"),
-                         absl::StrCat("one for each of the ", table_columns, " columns of the chunks"));
+  return InvalidArgument(
+      "columns", absl::StrCat(described, " columns"),
+      absl::StrCat("one for each of the ", table_columns, " columns of the chunks"));
 }
 
 }  // namespace millrace

@@ -11,13 +11,14 @@
 
 namespace millrace {
 
-// INVALID_ARGUMENT naming the field ("options.batch_size", "columns[3].name") for a value out of range
-// or values that contradict each other; RESOURCE_EXHAUSTED for more than limits.max_columns columns. The
-// model's name is not looked at; a spec without columns gives a request without columns.
+// INVALID_ARGUMENT naming the field ("options.batch_size", "columns[3].name") for a value out of
+// range or values that contradict each other; RESOURCE_EXHAUSTED for more than limits.max_columns
+// columns. The model's name is not looked at; a spec without columns gives a request without
+// columns.
 absl::StatusOr<TrainRequest> ReadTrainSpec(const v1::TrainSpec& spec, const Limits& limits);
 
-// What can only be checked once the width of the table is known: INVALID_ARGUMENT when the spec describes
-// another number of columns, and more than none.
+// What can only be checked once the width of the table is known: INVALID_ARGUMENT when the spec
+// describes another number of columns, and more than none.
 absl::Status CheckColumnCount(const TrainRequest& request, int table_columns);
 
 }  // namespace millrace

@@ -13,10 +13,11 @@ namespace {
 
 absl::Status TableTooLarge(std::int64_t value, absl::string_view unit, std::int64_t limit,
                            absl::string_view flag) {
-  return MakeError(absl::StatusCode::kResourceExhausted,
-                   {.field = "chunk",
-                    .value = absl::StrCat(value, " ", unit),
-                    .expected = absl::StrCat("a table of at most ", limit, " ", unit, " (--", flag, ")")});
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      {.field = "chunk",
+       .value = absl::StrCat(value, " ", unit),
+       .expected = absl::StrCat("a table of at most ", limit, " ", unit, " (--", flag, ")")});
 }
 
 }  // namespace

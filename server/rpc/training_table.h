@@ -18,8 +18,8 @@ class TrainingTable {
   explicit TrainingTable(const Limits& limits) : limits_(limits) {}
 
   // Appends a chunk. INVALID_ARGUMENT (field "chunk", row counted over all chunks) for a malformed
-  // matrix, a width other than the first chunk's, or a number that is not finite; RESOURCE_EXHAUSTED
-  // beyond max_train_rows, max_train_bytes or max_columns.
+  // matrix, a width other than the first chunk's, or a number that is not finite;
+  // RESOURCE_EXHAUSTED beyond max_train_rows, max_train_bytes or max_columns.
   absl::Status Append(const v1::Matrix& chunk);
 
   std::int64_t rows() const { return rows_; }

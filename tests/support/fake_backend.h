@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A backend whose density is a function given by the test, whatever the flow and its parameters say.
+// A backend whose density is a function given by the test, whatever the flow and its parameters
+// say.
 #ifndef MILLRACE_TESTS_SUPPORT_FAKE_BACKEND_H_
 #define MILLRACE_TESTS_SUPPORT_FAKE_BACKEND_H_
 
@@ -51,8 +52,8 @@ class FakeBackend final : public Backend {
     return absl::OkStatus();
   }
   absl::Status Inverse(const DeviceWeights& weights, RowsView<const float> z,
-                       RowsView<const float> context, RowsView<float> out, std::span<double> log_det,
-                       std::stop_token stop) override {
+                       RowsView<const float> context, RowsView<float> out,
+                       std::span<double> log_det, std::stop_token stop) override {
     return Forward(weights, z, context, out, log_det, std::move(stop));
   }
   absl::Status Sample(const DeviceWeights&, std::uint64_t, std::uint64_t, double,
@@ -65,7 +66,8 @@ class FakeBackend final : public Backend {
     return absl::UnimplementedError("training");
   }
   absl::StatusOr<Moments> ComputeMoments(const Flow&, std::span<const float>, int,
-                                         RowsView<const float>, RowsView<const float>, std::stop_token) override {
+                                         RowsView<const float>, RowsView<const float>,
+                                         std::stop_token) override {
     return absl::UnimplementedError("moments");
   }
 

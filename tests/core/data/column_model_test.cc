@@ -21,18 +21,17 @@ using testing::HasSubstr;
 constexpr int kRows = 400;
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// One column of every kind: real, bounded on both sides, below, above, integers, integers above a bound,
-// tied, constant.
+// One column of every kind: real, bounded on both sides, below, above, integers, integers above a
+// bound, tied, constant.
 const std::vector<ColumnSpec>& Specs() {
-  static const std::vector<ColumnSpec> specs = {
-      {.name = "real"},
-      {.name = "share", .lower = 0.0, .upper = 1.0},
-      {.name = "above", .lower = -2.0},
-      {.name = "below", .upper = 5.0},
-      {.name = "count"},
-      {.name = "positive count", .lower = 0.0},
-      {.name = "tied"},
-      {.name = "constant"}};
+  static const std::vector<ColumnSpec> specs = {{.name = "real"},
+                                                {.name = "share", .lower = 0.0, .upper = 1.0},
+                                                {.name = "above", .lower = -2.0},
+                                                {.name = "below", .upper = 5.0},
+                                                {.name = "count"},
+                                                {.name = "positive count", .lower = 0.0},
+                                                {.name = "tied"},
+                                                {.name = "constant"}};
   return specs;
 }
 
@@ -157,9 +156,9 @@ TEST(ColumnModelTest, LogDetIsTheLogOfTheSlope) {
       else if (c.lower && c.type == ColumnType::kContinuous)
         expected += -std::log(v - *c.lower);
       else if (c.lower)  // the bin of 1 reaches down to the bound 0
-        expected += -std::log((v == 1.0 ? 0.0 : v - 0.5) +
-                              model.Position(i, 3) * (v == 1.0 ? 1.5 : 1.0)) +
-                    std::log(v == 1.0 ? 1.5 : 1.0);
+        expected +=
+            -std::log((v == 1.0 ? 0.0 : v - 0.5) + model.Position(i, 3) * (v == 1.0 ? 1.5 : 1.0)) +
+            std::log(v == 1.0 ? 1.5 : 1.0);
       expected -= std::log(c.scale);
     }
     EXPECT_NEAR(scored.log_det[0], expected, 1e-9);
@@ -167,7 +166,8 @@ TEST(ColumnModelTest, LogDetIsTheLogOfTheSlope) {
   }
 }
 
-// With the density e^-|t|/2 of the standardised value, the mean over offsets sums to 1 over a lattice.
+// With the density e^-|t|/2 of the standardised value, the mean over offsets sums to 1 over a
+// lattice.
 TEST(ColumnModelTest, DiscreteDensityIsAProbability) {
   for (const std::optional<double> lower : {std::optional<double>(), std::optional<double>(0.0)}) {
     Rows<double> rows(300, 1);
@@ -268,20 +268,21 @@ TEST(ColumnModelTest, TellsWhatLiesOutOfSupport) {
     return s.outside[0] != 0;
   };
   EXPECT_FALSE(outside(0, 1e4));
-  EXPECT_TRUE(outside(1, 0.0));   // at a bound
+  EXPECT_TRUE(outside(1, 0.0));  // at a bound
   EXPECT_TRUE(outside(1, 1.2));
   EXPECT_TRUE(outside(2, -2.5));
   EXPECT_TRUE(outside(3, 5.0));
-  EXPECT_FALSE(outside(4, 40));   // on the lattice, never seen
-  EXPECT_TRUE(outside(4, 0.5));   // off it
+  EXPECT_FALSE(outside(4, 40));  // on the lattice, never seen
+  EXPECT_TRUE(outside(4, 0.5));  // off it
   EXPECT_TRUE(outside(4, 1.01));
-  EXPECT_TRUE(outside(5, 0));     // a lattice point at the bound
+  EXPECT_TRUE(outside(5, 0));  // a lattice point at the bound
   EXPECT_TRUE(outside(7, 0.1001));
   EXPECT_FALSE(outside(7, 0.1f));  // the constant, through single precision
 }
 
 TEST(ColumnModelTest, MatchesColumnsByName) {
-  const ColumnModel model = *ColumnModel::FromColumns({{.name = "a"}, {.name = "b"}, {.name = "c"}});
+  const ColumnModel model =
+      *ColumnModel::FromColumns({{.name = "a"}, {.name = "b"}, {.name = "c"}});
   const auto match = [&](std::vector<std::string> names) { return model.MatchColumns(names); };
   EXPECT_THAT(*match({}), ElementsAre(0, 1, 2));
   EXPECT_THAT(*match({"c", "a", "b"}), ElementsAre(1, 2, 0));

@@ -42,7 +42,8 @@ TEST(FindLatticeTest, FindsOffsetsAndSteps) {
 // 47_yeast's fifth column: multiples of 0.1316 of which only three occur.
 TEST(FindLatticeTest, ThreeExactPointsAreALattice) {
   const double w = 0.1316;
-  const auto lattice = FindLattice(std::vector<double>{-0.0991, -0.0991 + 2 * w, -0.0991 + 5 * w}, 0.01);
+  const auto lattice =
+      FindLattice(std::vector<double>{-0.0991, -0.0991 + 2 * w, -0.0991 + 5 * w}, 0.01);
   ASSERT_TRUE(lattice);
   EXPECT_NEAR(lattice->width, w, 1e-12);
 }

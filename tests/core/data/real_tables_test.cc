@@ -64,8 +64,10 @@ class RealTablesTest : public testing::Test {
     ASSERT_TRUE(model.ok()) << model.status();
     for (int c = 0; c < columns; ++c) {
       const Column& column = model->columns()[c];
-      if (column.type == ColumnType::kDiscrete) binned_.discrete.push_back(c);
-      else if (column.bin_width > 0.0) binned_.tied.push_back(c);
+      if (column.type == ColumnType::kDiscrete)
+        binned_.discrete.push_back(c);
+      else if (column.bin_width > 0.0)
+        binned_.tied.push_back(c);
     }
   }
 

@@ -22,8 +22,9 @@ constexpr std::int64_t kMost = 1 << 20;
 
 class DurableFileTest : public testing::Test {
  protected:
-  DurableFileTest() : folder_(fs::path(testing::TempDir()) /
-                              testing::UnitTest::GetInstance()->current_test_info()->name()) {
+  DurableFileTest()
+      : folder_(fs::path(testing::TempDir()) /
+                testing::UnitTest::GetInstance()->current_test_info()->name()) {
     fs::remove_all(folder_);
     fs::create_directories(folder_);
   }
@@ -31,7 +32,8 @@ class DurableFileTest : public testing::Test {
 
   std::string Path(const std::string& name) const { return folder_ / name; }
   int Files() const {
-    return static_cast<int>(std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
+    return static_cast<int>(
+        std::distance(fs::directory_iterator(folder_), fs::directory_iterator()));
   }
 
   fs::path folder_;
@@ -88,7 +90,8 @@ TEST_F(DurableFileTest, ConcurrentWritersLeaveOneWholeFile) {
   std::vector<std::jthread> writers;
   for (char c = 'a'; c < 'e'; ++c) {
     writers.emplace_back([this, c] {
-      for (int i = 0; i < 5; ++i) EXPECT_TRUE(WriteFileDurably(Path("f"), std::string(5000, c)).ok());
+      for (int i = 0; i < 5; ++i)
+        EXPECT_TRUE(WriteFileDurably(Path("f"), std::string(5000, c)).ok());
     });
   }
   writers.clear();
@@ -101,7 +104,8 @@ TEST_F(DurableFileTest, RefusesWhatIsNoFileOrTooLong) {
   EXPECT_EQ(ReadWholeFile(Path("none"), kMost).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(ReadWholeFile(folder_, kMost).status().code(), absl::StatusCode::kFailedPrecondition);
   ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
-  EXPECT_EQ(ReadWholeFile(Path("pipe"), kMost).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReadWholeFile(Path("pipe"), kMost).status().code(),
+            absl::StatusCode::kFailedPrecondition);
   ASSERT_TRUE(WriteFileDurably(Path("f"), "12345").ok());
   EXPECT_EQ(ReadWholeFile(Path("f"), 4).status().code(), absl::StatusCode::kDataLoss);
 }

@@ -43,7 +43,8 @@ Model SmallModel() {
   real.lower = -std::numeric_limits<double>::denorm_min();
   real.center = -0.0;
   real.scale = std::nextafter(1.0, 2.0);
-  Column count{.name = "count", .type = ColumnType::kDiscrete, .lattice_tolerance = 1e-3, .bin_width = 1.0};
+  Column count{
+      .name = "count", .type = ColumnType::kDiscrete, .lattice_tolerance = 1e-3, .bin_width = 1.0};
   Column constant{.name = "constant", .type = ColumnType::kConstant, .constant = 1e300};
   model.columns = *ColumnModel::FromColumns({real, count, constant});
   model.parameters = (*Flow::Create(model.spec))->InitialParameters();
@@ -75,7 +76,8 @@ void ExpectSame(const Model& a, const Model& b) {
     EXPECT_EQ(std::bit_cast<std::uint64_t>(x.center), std::bit_cast<std::uint64_t>(y.center));
   }
   ASSERT_EQ(a.parameters.size(), b.parameters.size());
-  EXPECT_EQ(Bits(a.parameters.data(), a.parameters.size()), Bits(b.parameters.data(), b.parameters.size()));
+  EXPECT_EQ(Bits(a.parameters.data(), a.parameters.size()),
+            Bits(b.parameters.data(), b.parameters.size()));
   EXPECT_EQ(a.calibration, b.calibration);
   EXPECT_EQ(a.report, b.report);
   EXPECT_EQ(a.create_time_unix_micros, b.create_time_unix_micros);
@@ -166,12 +168,14 @@ TEST(ModelFileTest, EveryFlippedByteIsDataLoss) {
   }
 }
 
-// With the checksum put right, whatever the byte turns the header into must be refused or be harmless.
+// With the checksum put right, whatever the byte turns the header into must be refused or be
+// harmless.
 TEST(ModelFileTest, NoForgedHeaderByteCrashes) {
   const std::string bytes = *EncodeModel(SmallModel());
   const std::string header = bytes.substr(8, HeaderLength(bytes));
   for (std::size_t i = 0; i < header.size(); ++i) {
-    for (const char replacement : {'0', '9', '-', '"', '[', ']', '{', '}', 'e', '\\', ' ', '\0', '\xff'}) {
+    for (const char replacement :
+         {'0', '9', '-', '"', '[', ']', '{', '}', 'e', '\\', ' ', '\0', '\xff'}) {
       std::string changed = header;
       changed[i] = replacement;
       const auto model = DecodeModel(WithHeader(bytes, changed));
@@ -196,18 +200,17 @@ TEST(ModelFileTest, ForeignFilesAreDataLoss) {
 
 TEST(ModelFileTest, ForgedLengthsAllocateNothing) {
   const std::string good = *EncodeModel(SmallModel());
-  for (const std::uint64_t length : {std::uint64_t{1} << 20, std::uint64_t{1} << 40, ~std::uint64_t{0},
-                                     ~std::uint64_t{0} - 7}) {
+  for (const std::uint64_t length :
+       {std::uint64_t{1} << 20, std::uint64_t{1} << 40, ~std::uint64_t{0}, ~std::uint64_t{0} - 7}) {
     std::string bytes = good;
     std::memcpy(bytes.data(), &length, 8);
     EXPECT_EQ(CodeOf(bytes), absl::StatusCode::kDataLoss);
   }
   // A calibration tensor, and a flow, far larger than the file.
-  EXPECT_EQ(CodeOf(Edited(good,
-                          [](Json& h) {
-                            h["calibration.log_probs"]["shape"][0] = std::uint64_t{1} << 61;
-                          })),
-            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(
+      CodeOf(Edited(
+          good, [](Json& h) { h["calibration.log_probs"]["shape"][0] = std::uint64_t{1} << 61; })),
+      absl::StatusCode::kDataLoss);
   EXPECT_EQ(CodeOf(EditedModel(good,
                                [](Json& m) {
                                  m["spec"]["maf"]["hidden_sizes"] = {8192, 8192, 8192};
@@ -260,17 +263,33 @@ INSTANTIATE_TEST_SUITE_P(
     Headers, ContradictionTest,
     testing::Values(
         Contradiction{"Overlap", [](Json& h) { h.back()["data_offsets"][0] = 0; }, {}},
-        Contradiction{"OutOfRange", [](Json& h) { h.back()["data_offsets"] = {1 << 30, 1 << 31}; }, {}},
-        Contradiction{"NegativeOffset", [](Json& h) { h.back()["data_offsets"] = {-8, 0}; }, {}},
+        Contradiction{"OutOfRange",
+                      [](Json& h) {
+                        h.back()["data_offsets"] = {1 << 30, 1 << 31};
+                      },
+                      {}},
+        Contradiction{"NegativeOffset",
+                      [](Json& h) {
+                        h.back()["data_offsets"] = {-8, 0};
+                      },
+                      {}},
         Contradiction{"WrongType", [](Json& h) { h.back()["dtype"] = "F16"; }, {}},
-        Contradiction{"WrongShape", [](Json& h) { h.back()["shape"] = {1, 1, 1}; }, {}},
+        Contradiction{"WrongShape",
+                      [](Json& h) {
+                        h.back()["shape"] = {1, 1, 1};
+                      },
+                      {}},
         Contradiction{"ShapeOfText", [](Json& h) { h[kTensor]["shape"] = "4"; }, {}},
         Contradiction{"MissingTensor", [](Json& h) { h.erase(kTensor); }, {}},
         Contradiction{"ExtraTensor", [](Json& h) { h["more"] = h[kTensor]; }, {}},
-        Contradiction{"FormatOfText", [](Json& h) { h["__metadata__"]["millrace.format"] = "x"; }, {}},
-        Contradiction{"FormatMissing", [](Json& h) { h["__metadata__"].erase("millrace.format"); }, {}},
-        Contradiction{"ModelNoJson", [](Json& h) { h["__metadata__"]["millrace.model"] = "{"; }, {}},
-        Contradiction{"ModelNoObject", [](Json& h) { h["__metadata__"]["millrace.model"] = "3"; }, {}}),
+        Contradiction{
+            "FormatOfText", [](Json& h) { h["__metadata__"]["millrace.format"] = "x"; }, {}},
+        Contradiction{
+            "FormatMissing", [](Json& h) { h["__metadata__"].erase("millrace.format"); }, {}},
+        Contradiction{
+            "ModelNoJson", [](Json& h) { h["__metadata__"]["millrace.model"] = "{"; }, {}},
+        Contradiction{
+            "ModelNoObject", [](Json& h) { h["__metadata__"]["millrace.model"] = "3"; }, {}}),
     [](const auto& param_info) { return std::string(param_info.param.what); });
 
 INSTANTIATE_TEST_SUITE_P(
@@ -324,7 +343,9 @@ TEST(ModelFileTest, RefusesToWriteWhatItCouldNotRead) {
   EXPECT_THAT(refused([](Model& m) { m.parameters[0] = std::nanf(""); }), HasSubstr("finite"));
   EXPECT_THAT(refused([](Model& m) { m.report.held_out.mean = -kInfinity; }),
               HasSubstr("report.held_out.mean"));
-  EXPECT_THAT(refused([](Model& m) { m.report.warnings = {"ok", "\xff"}; }),
+  EXPECT_THAT(refused([](Model& m) {
+                m.report.warnings = {"ok", "\xff"};
+              }),
               HasSubstr("report.warnings[1]"));
   refused([](Model& m) { m.calibration.log_probs = {std::nan("")}; });
   refused([](Model& m) { m.calibration.log_probs = {2.0, 1.0}; });
@@ -335,7 +356,8 @@ TEST(ModelFileTest, RefusesToWriteWhatItCouldNotRead) {
 }
 
 TEST(ModelFileTest, SavesAndLoads) {
-  const std::string path = std::filesystem::path(testing::TempDir()) / "model_file_test.safetensors";
+  const std::string path =
+      std::filesystem::path(testing::TempDir()) / "model_file_test.safetensors";
   const Model model = SmallModel();
   ASSERT_TRUE(SaveModel(model, path).ok());
   const auto read = LoadModel(path);

@@ -56,7 +56,8 @@ Answer Ask(const std::shared_ptr<const Model>& model, FakeBackend& backend, std:
   return {score->density.log_prob[0], {terms, terms + score->contributions.cols()}};
 }
 
-double LogProb(const std::shared_ptr<const Model>& model, FakeBackend& backend, std::vector<double> row) {
+double LogProb(const std::shared_ptr<const Model>& model, FakeBackend& backend,
+               std::vector<double> row) {
   const auto density = *Density::Create(model, backend);
   return density->LogProb({row.data(), 1, static_cast<int>(row.size())}, {})->log_prob[0];
 }
@@ -77,7 +78,8 @@ double BruteForce(const std::shared_ptr<const Model>& model, FakeBackend& backen
 TEST(ConditionalTermsTest, CorrelatedNormal) {
   for (const double s : {1.0, 0.1, 1e-3}) {
     const double a = 0.8;
-    FakeBackend backend([=](std::span<const float> z) { return Normal(z[0], 0, 1) + Normal(z[1], a * z[0], s); });
+    FakeBackend backend(
+        [=](std::span<const float> z) { return Normal(z[0], 0, 1) + Normal(z[1], a * z[0], s); });
     const auto model = ModelOf({Continuous("a", 100, 5), Continuous("b", -3, 0.01)});
     for (const double z0 : {0.0, 1.5, -4.0}) {
       for (const double off : {0.0, 2.0, -6.0}) {
@@ -116,10 +118,20 @@ TEST(ConditionalTermsTest, NarrowModesFarApart) {
 
 // Discrete, tied and constant columns: the sum of LogProb's own density over the column.
 TEST(ConditionalTermsTest, SumsOverLatticesAndWindows) {
-  Column count{.name = "count", .type = ColumnType::kDiscrete, .lattice_origin = 0.5,
-               .lattice_tolerance = 1e-3, .bin_width = 2.0, .center = 4.0, .scale = 3.0};
-  Column positive{.name = "positive", .type = ColumnType::kDiscrete, .lower = 0.0,
-                  .lattice_tolerance = 1e-3, .bin_width = 1.0, .center = 1.0, .scale = 0.7};
+  Column count{.name = "count",
+               .type = ColumnType::kDiscrete,
+               .lattice_origin = 0.5,
+               .lattice_tolerance = 1e-3,
+               .bin_width = 2.0,
+               .center = 4.0,
+               .scale = 3.0};
+  Column positive{.name = "positive",
+                  .type = ColumnType::kDiscrete,
+                  .lower = 0.0,
+                  .lattice_tolerance = 1e-3,
+                  .bin_width = 1.0,
+                  .center = 1.0,
+                  .scale = 0.7};
   Column tied = Continuous("tied", 0, 2);
   tied.bin_width = 0.25;
   Column constant{.name = "constant", .type = ColumnType::kConstant, .constant = 7.0};
@@ -140,10 +152,15 @@ TEST(ConditionalTermsTest, SumsOverLatticesAndWindows) {
 
 // A lattice with too many points for a sum is integrated.
 TEST(ConditionalTermsTest, FineLatticesAreIntegrated) {
-  Column fine{.name = "fine", .type = ColumnType::kDiscrete, .lattice_tolerance = 1e-3,
-              .bin_width = 1.0, .center = 0.0, .scale = 200.0};
+  Column fine{.name = "fine",
+              .type = ColumnType::kDiscrete,
+              .lattice_tolerance = 1e-3,
+              .bin_width = 1.0,
+              .center = 0.0,
+              .scale = 200.0};
   const auto model = ModelOf({fine, Continuous("b", 0, 1)});
-  FakeBackend backend([](std::span<const float> z) { return Normal(z[0], z[1], 0.4) + Normal(z[1], 0, 1); });
+  FakeBackend backend(
+      [](std::span<const float> z) { return Normal(z[0], z[1], 0.4) + Normal(z[1], 0, 1); });
   const Answer answer = Ask(model, backend, {30, 0.5});
   EXPECT_NEAR(answer.terms[0], BruteForce(model, backend, {30, 0.5}, 0, -2000, 2000, 1.0), 1e-2);
 }
@@ -151,7 +168,8 @@ TEST(ConditionalTermsTest, FineLatticesAreIntegrated) {
 TEST(ConditionalTermsTest, BoundedColumnsAreIntegratedInTheirOwnUnits) {
   Column share{.name = "share", .lower = 0.0, .upper = 10.0, .center = 0.2, .scale = 1.3};
   const auto model = ModelOf({share, Continuous("b", 0, 1)});
-  FakeBackend backend([](std::span<const float> z) { return Normal(z[0], 0.7 * z[1], 0.6) + Normal(z[1], 0, 1); });
+  FakeBackend backend(
+      [](std::span<const float> z) { return Normal(z[0], 0.7 * z[1], 0.6) + Normal(z[1], 0, 1); });
   const Answer answer = Ask(model, backend, {4.0, 0.5});
   EXPECT_NEAR(answer.terms[0], BruteForce(model, backend, {4.0, 0.5}, 0, 0.0005, 10, 0.001), 1e-2);
   EXPECT_NEAR(answer.terms[1], BruteForce(model, backend, {4.0, 0.5}, 1, -8, 8, 0.01), 1e-2);
@@ -164,8 +182,10 @@ TEST(ConditionalTermsTest, OneColumnIsItsDensity) {
 }
 
 TEST(ConditionalTermsTest, RowsWithoutDensityAreNaN) {
-  const auto model = ModelOf({Continuous("a", 0, 1), {.name = "c", .type = ColumnType::kConstant, .constant = 7.0}});
-  FakeBackend backend([](std::span<const float> z) { return z[0] > 5 ? std::nan("") : Normal(z[0], 0, 1); });
+  const auto model = ModelOf(
+      {Continuous("a", 0, 1), {.name = "c", .type = ColumnType::kConstant, .constant = 7.0}});
+  FakeBackend backend(
+      [](std::span<const float> z) { return z[0] > 5 ? std::nan("") : Normal(z[0], 0, 1); });
   for (const auto& row : {std::vector<double>{0.0, 8.0}, std::vector<double>{6.0, 7.0}}) {
     const Answer answer = Ask(model, backend, row);
     EXPECT_EQ(answer.log_prob, -kInfinity);
@@ -177,7 +197,9 @@ TEST(ConditionalTermsTest, RowsWithoutDensityAreNaN) {
 // Terms of a row do not depend on the rows beside it, bit for bit.
 TEST(ConditionalTermsTest, RowsAreIndependent) {
   const auto model = ModelOf({Continuous("a", 0, 1), Continuous("b", 0, 1)});
-  FakeBackend backend([](std::span<const float> z) { return Normal(z[0], 0, 1) + Normal(z[1], z[0] * z[0], 0.01); });
+  FakeBackend backend([](std::span<const float> z) {
+    return Normal(z[0], 0, 1) + Normal(z[1], z[0] * z[0], 0.01);
+  });
   const auto density = *Density::Create(model, backend);
   std::vector<double> rows;
   for (int r = 0; r < 40; ++r) rows.insert(rows.end(), {0.1 * r - 2, 0.3});
@@ -191,10 +213,13 @@ TEST(ConditionalTermsTest, RowsAreIndependent) {
 
 TEST(ConditionalTermsTest, AsksInLargeBatches) {
   const auto model = ModelOf({Continuous("a", 0, 1), Continuous("b", 0, 1)});
-  FakeBackend backend([](std::span<const float> z) { return Normal(z[0], 0, 1) + Normal(z[1], z[0], 0.1); });
+  FakeBackend backend(
+      [](std::span<const float> z) { return Normal(z[0], 0, 1) + Normal(z[1], z[0], 0.1); });
   const auto density = *Density::Create(model, backend);
   std::vector<double> rows(200, 0.25);
-  ASSERT_TRUE(density->Score({rows.data(), 100, 2}, {.contributions = Contributions::kConditional}, {}).ok());
+  ASSERT_TRUE(
+      density->Score({rows.data(), 100, 2}, {.contributions = Contributions::kConditional}, {})
+          .ok());
   EXPECT_LT(backend.calls(), 40);
   EXPECT_LT(backend.rows_scored(), 200 * 600);
 }
@@ -214,8 +239,12 @@ TEST(ConditionalTermsTest, StopsWhenAsked) {
 }
 
 TEST(ChainTermsTest, SumToTheMeanOverOffsets) {
-  Column count{.name = "count", .type = ColumnType::kDiscrete, .lattice_tolerance = 1e-3,
-               .bin_width = 1.0, .center = 4.0, .scale = 1.5};
+  Column count{.name = "count",
+               .type = ColumnType::kDiscrete,
+               .lattice_tolerance = 1e-3,
+               .bin_width = 1.0,
+               .center = 4.0,
+               .scale = 1.5};
   const auto model = ModelOf({Continuous("a", 1, 2), count, Continuous("b", 0, 1)});
   const auto terms = [](std::span<const float> z, std::span<double> out) {
     out[0] = Normal(z[0], 0, 1);
@@ -232,9 +261,11 @@ TEST(ChainTermsTest, SumToTheMeanOverOffsets) {
   const Answer answer = Ask(model, backend, {2.0, 5.0, 0.4}, Contributions::kChain);
   EXPECT_NEAR(answer.terms[0], Normal(0.5, 0, 1) - std::log(2.0), 1e-6);  // no bins: one density
   EXPECT_NEAR(answer.terms[0] + answer.terms[1] + answer.terms[2], answer.log_prob, 1e-9);
-  // P(count = 5 | a): the mean density over its bin, by the midpoint rule at the same eight positions.
+  // P(count = 5 | a): the mean density over its bin, by the midpoint rule at the same eight
+  // positions.
   std::vector<double> bin;
-  for (int k = 0; k < 8; ++k) bin.push_back(Normal((4.5 + (k + 0.5) / 8 - 4) / 1.5, 0.5, 0.5) - std::log(1.5));
+  for (int k = 0; k < 8; ++k)
+    bin.push_back(Normal((4.5 + (k + 0.5) / 8 - 4) / 1.5, 0.5, 0.5) - std::log(1.5));
   EXPECT_NEAR(answer.terms[1], LogMeanExp(bin), 1e-6);
 }
 

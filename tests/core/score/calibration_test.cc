@@ -17,7 +17,7 @@ TEST(TailProbabilityTest, CountsRowsAtOrBelow) {
   const struct {
     double log_prob;
     double expected;
-  } cases[] = {{-kInfinity, 0.1}, {-5.1, 0.1}, {-5, 0.2}, {-4, 0.2}, {-3, 0.4}, {0, 0.6},
+  } cases[] = {{-kInfinity, 0.1}, {-5.1, 0.1}, {-5, 0.2}, {-4, 0.2}, {-3, 0.4},          {0, 0.6},
                {1.9, 0.6},        {2, 0.9},    {7, 1.0},  {99, 1.0}, {std::nan(""), 0.1}};
   for (const auto& c : cases) EXPECT_DOUBLE_EQ(TailProbability(kLogProbs, c.log_prob), c.expected);
   EXPECT_EQ(TailProbability({}, 3.0), 1.0);

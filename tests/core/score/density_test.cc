@@ -28,22 +28,28 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // Columns "a" (real), "k" (integers), "c" (constant), "b" (bounded below by 0).
 std::shared_ptr<Model> RandomModel(Mixing mixing = Mixing::kReverse) {
   auto model = std::make_shared<Model>();
-  model->columns = *ColumnModel::FromColumns(
-      {{.name = "a", .deviation = 4.0, .center = 10.0, .scale = 4.0},
-       {.name = "k", .type = ColumnType::kDiscrete, .lattice_tolerance = 1e-3, .bin_width = 1.0,
-        .center = 3.0, .scale = 2.0},
-       {.name = "c", .type = ColumnType::kConstant, .constant = 7.0},
-       {.name = "b", .lower = 0.0, .center = 0.5, .scale = 0.7}});
+  model->columns =
+      *ColumnModel::FromColumns({{.name = "a", .deviation = 4.0, .center = 10.0, .scale = 4.0},
+                                 {.name = "k",
+                                  .type = ColumnType::kDiscrete,
+                                  .lattice_tolerance = 1e-3,
+                                  .bin_width = 1.0,
+                                  .center = 3.0,
+                                  .scale = 2.0},
+                                 {.name = "c", .type = ColumnType::kConstant, .constant = 7.0},
+                                 {.name = "b", .lower = 0.0, .center = 0.5, .scale = 0.7}});
   model->spec.dim = 3;
-  model->spec.maf = MafSpec{.layers = 2, .hidden_sizes = {8, 8}, .mixing = mixing,
-                            .activation = Activation::kTanh};
+  model->spec.maf = MafSpec{
+      .layers = 2, .hidden_sizes = {8, 8}, .mixing = mixing, .activation = Activation::kTanh};
   const auto flow = *Flow::Create(model->spec);
   model->parameters = flow->InitialParameters();
   // The last layers start at zero; these make a flow of mild curvature.
   for (const ParameterLayout::Entry& entry : flow->layout().entries()) {
     for (int r = 0; r < entry.slice.rows; ++r) {
       for (int c = 0; c < entry.slice.cols; ++c) {
-        float& value = model->parameters[entry.slice.offset + static_cast<std::size_t>(r) * entry.slice.ld + c];
+        float& value =
+            model
+                ->parameters[entry.slice.offset + static_cast<std::size_t>(r) * entry.slice.ld + c];
         if (value == 0.0f && entry.slice.rows == 1)
           value = static_cast<float>(0.4 * (UniformAt(3, 1, entry.slice.offset, c) - 0.5));
       }
@@ -86,9 +92,11 @@ TEST_F(DensityTest, IntegratesToOneInTheUsersUnits) {
         areas.push_back(0.5 * 0.1 * std::exp(log_b));
       }
     }
-    const auto result = density_->LogProb({rows.data(), static_cast<std::int64_t>(areas.size()), 4}, {});
+    const auto result =
+        density_->LogProb({rows.data(), static_cast<std::int64_t>(areas.size()), 4}, {});
     ASSERT_TRUE(result.ok()) << result.status();
-    for (std::size_t i = 0; i < areas.size(); ++i) total += areas[i] * std::exp(result->log_prob[i]);
+    for (std::size_t i = 0; i < areas.size(); ++i)
+      total += areas[i] * std::exp(result->log_prob[i]);
   }
   EXPECT_NEAR(total, 1.0, 5e-3);
 }
@@ -107,7 +115,8 @@ TEST_F(DensityTest, ASavedModelHasTheSameBits) {
   const auto loaded = std::make_shared<Model>(*DecodeModel(*EncodeModel(*RandomModel())));
   const auto other = *Density::Create(loaded, *backend_);
   const Rows<double> rows = SomeRows(100);
-  EXPECT_EQ(other->LogProb(rows.view(), {})->log_prob, density_->LogProb(rows.view(), {})->log_prob);
+  EXPECT_EQ(other->LogProb(rows.view(), {})->log_prob,
+            density_->LogProb(rows.view(), {})->log_prob);
 }
 
 TEST_F(DensityTest, OutOfSupportIsMinusInfinityAndFarRowsAreNot) {
@@ -148,13 +157,15 @@ TEST_F(DensityTest, ScoresAgreeWithCalibration) {
   };
   EXPECT_EQ(refused(0.004), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(refused(1.5), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(density_->Score(rows.view(), {.contributions = Contributions::kChain}, {}).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      density_->Score(rows.view(), {.contributions = Contributions::kChain}, {}).status().code(),
+      absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(DensityTest, ConditionalTermsAgreeWithSums) {
   const Rows<double> rows = SomeRows(3);
-  const auto score = density_->Score(rows.view(), {.contributions = Contributions::kConditional}, {});
+  const auto score =
+      density_->Score(rows.view(), {.contributions = Contributions::kConditional}, {});
   ASSERT_TRUE(score.ok()) << score.status();
   for (int r = 0; r < 3; ++r) {
     const auto sum = [&](int column, double low, double high, double step) {
@@ -185,8 +196,10 @@ TEST_F(DensityTest, ChainTermsSumToTheLogDensity) {
     EXPECT_NEAR(sum, score->density.log_prob[r], 1e-4);
   }
   // The last term is the conditional of the last column.
-  const auto conditional = density->Score(rows.view(), {.contributions = Contributions::kConditional}, {});
-  for (int r = 0; r < 20; ++r) EXPECT_NEAR(score->contributions(r, 3), conditional->contributions(r, 3), 1e-2);
+  const auto conditional =
+      density->Score(rows.view(), {.contributions = Contributions::kConditional}, {});
+  for (int r = 0; r < 20; ++r)
+    EXPECT_NEAR(score->contributions(r, 3), conditional->contributions(r, 3), 1e-2);
 }
 
 TEST_F(DensityTest, SamplesDependOnSeedAndRowOnly) {
@@ -202,8 +215,9 @@ TEST_F(DensityTest, SamplesDependOnSeedAndRowOnly) {
     EXPECT_GT(part->rows(r, 3), 0.0);
   }
   EXPECT_EQ(density_->LogProb(all->rows.view(), {})->log_prob, all->log_prob);
-  for (const double temperature : {0.0, -1.0, 10.5, kInfinity, std::nan("")})
-    EXPECT_EQ(density_->Sample(1, 0, 1, temperature, {}).status().code(), absl::StatusCode::kInvalidArgument);
+  for (const double temperature : {-0.1, -1.0, 10.5, kInfinity, std::nan("")})
+    EXPECT_EQ(density_->Sample(1, 0, 1, temperature, {}).status().code(),
+              absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(density_->Sample(1, 0, 0, 1.0, {}).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
@@ -216,7 +230,8 @@ TEST_F(DensityTest, DecodeInvertsEncode) {
   const auto decoded = density_->Decode(encoded->latent.view(), {});
   ASSERT_TRUE(decoded.ok()) << decoded.status();
   for (int r = 0; r < 50; ++r) {
-    for (int c = 0; c < 4; ++c) EXPECT_NEAR(decoded->rows(r, c), rows(r, c), c == 1 || c == 2 ? 0.0 : 1e-3);
+    for (int c = 0; c < 4; ++c)
+      EXPECT_NEAR(decoded->rows(r, c), rows(r, c), c == 1 || c == 2 ? 0.0 : 1e-3);
   }
 }
 
@@ -281,8 +296,10 @@ TEST_F(DensityTest, StopsWhenAsked) {
   std::stop_source source;
   source.request_stop();
   const Rows<double> rows = SomeRows(5);
-  EXPECT_EQ(density_->LogProb(rows.view(), source.get_token()).status().code(), absl::StatusCode::kCancelled);
-  EXPECT_EQ(density_->Sample(1, 0, 5, 1.0, source.get_token()).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(density_->LogProb(rows.view(), source.get_token()).status().code(),
+            absl::StatusCode::kCancelled);
+  EXPECT_EQ(density_->Sample(1, 0, 5, 1.0, source.get_token()).status().code(),
+            absl::StatusCode::kCancelled);
 }
 
 TEST_F(DensityTest, ModelsThatDoNotFitAreDataLoss) {

@@ -11,9 +11,9 @@
 namespace millrace {
 namespace {
 
+using testing::DoubleNear;
 using testing::ElementsAre;
 using testing::Pointwise;
-using testing::DoubleNear;
 using Point = std::vector<double>;
 
 constexpr auto kLinear = InterpolationKind::kLinear;

@@ -47,7 +47,8 @@ struct Mode {
 std::function<double(double)> Mixture(std::vector<Mode> modes) {
   return [modes](double t) {
     std::vector<double> terms;
-    for (const Mode& m : modes) terms.push_back(std::log(m.weight) + Normal(t, m.mean, m.deviation));
+    for (const Mode& m : modes)
+      terms.push_back(std::log(m.weight) + Normal(t, m.mean, m.deviation));
     return LogSumExp(terms);
   };
 }
@@ -71,18 +72,22 @@ TEST(LineIntegralTest, KeepsTheFactor) {
 }
 
 TEST(LineIntegralTest, NarrowModesFarApart) {
-  EXPECT_NEAR(Integrate(Mixture({{0.2, -2.6, 1e-3}, {0.5, 0.31, 1e-3}, {0.3, 1.9, 2e-3}})).log_integral,
-              0.0, 3e-3);
-  EXPECT_NEAR(Integrate(Mixture({{0.5, -0.3, 0.3}, {0.5, 30.0, 0.5}}), 30.2).log_integral, 0.0, 3e-3);
+  EXPECT_NEAR(
+      Integrate(Mixture({{0.2, -2.6, 1e-3}, {0.5, 0.31, 1e-3}, {0.3, 1.9, 2e-3}})).log_integral,
+      0.0, 3e-3);
+  EXPECT_NEAR(Integrate(Mixture({{0.5, -0.3, 0.3}, {0.5, 30.0, 0.5}}), 30.2).log_integral, 0.0,
+              3e-3);
 }
 
 // A spike on top of a broad density, as a column with many zeros has it.
 TEST(LineIntegralTest, SpikesOnTopOfBroadMass) {
   for (double place = 0.3; place < 0.4; place += 0.003) {
     EXPECT_NEAR(Integrate(Mixture({{0.1, place, 0.01}, {0.9, -0.2, 1.0}})).log_integral, 0.0, 5e-3);
-    EXPECT_NEAR(Integrate(Mixture({{0.5, place, 0.007}, {0.5, -0.2, 1.0}})).log_integral, 0.0, 5e-3);
-    EXPECT_NEAR(Integrate(Mixture({{0.1, place, 1e-3}, {0.9, -0.2, 1.0}}), place + 1e-3).log_integral,
-                0.0, 5e-3);
+    EXPECT_NEAR(Integrate(Mixture({{0.5, place, 0.007}, {0.5, -0.2, 1.0}})).log_integral, 0.0,
+                5e-3);
+    EXPECT_NEAR(
+        Integrate(Mixture({{0.1, place, 1e-3}, {0.9, -0.2, 1.0}}), place + 1e-3).log_integral, 0.0,
+        5e-3);
   }
 }
 
@@ -145,7 +150,8 @@ TEST(LineIntegralTest, NothingToIntegrateEnds) {
 // Hostile integrands end too.
 TEST(LineIntegralTest, WorkIsBounded) {
   int call = 0;
-  EXPECT_LT(Integrate([&](double) { return 1000 * UniformAt(1, 1, call++, 0); }).evaluations, 20000);
+  EXPECT_LT(Integrate([&](double) { return 1000 * UniformAt(1, 1, call++, 0); }).evaluations,
+            20000);
   EXPECT_LT(Integrate([&](double t) { return 50 * std::sin(1e4 * t); }).evaluations, 20000);
 }
 

@@ -83,8 +83,8 @@ TEST_F(ModelRepositoryTest, SaysWhatIsUnknown) {
 
 TEST_F(ModelRepositoryTest, AMalformedNameNeverReachesTheDisk) {
   auto repository = Open();
-  for (const std::string& name : {std::string("../escape"), std::string("a/b"), std::string("a\0b", 3),
-                                  std::string("")}) {
+  for (const std::string& name :
+       {std::string("../escape"), std::string("a/b"), std::string("a\0b", 3), std::string("")}) {
     EXPECT_TRUE(absl::IsInvalidArgument(repository->Publish(name, SmallModel()).status()));
     EXPECT_TRUE(absl::IsInvalidArgument(repository->Delete(name, std::nullopt).status()));
   }
@@ -161,7 +161,8 @@ TEST_F(ModelRepositoryTest, ListsPageByPage) {
   EXPECT_EQ(found, (Names{"a", "b", "c", "d", "e"}));
   EXPECT_EQ(pages, 3);
   EXPECT_TRUE(absl::IsInvalidArgument(repository->List("", -1, "").status()));
-  EXPECT_TRUE(absl::IsInvalidArgument(repository->List("a", 0, repository->List("", 2, "")->next_token).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      repository->List("a", 0, repository->List("", 2, "")->next_token).status()));
   EXPECT_EQ(repository->List("", 100'000, "")->models.size(), 5U);
 }
 

@@ -20,8 +20,9 @@ TEST(PageToken, ComesBackForTheSameFilter) {
 
 TEST(PageToken, RefusesWhatItHasNotMade) {
   const std::string good = EncodePageToken("", {"moons", 12});
-  for (const std::string& token : {std::string("!"), std::string("bW9vbnM"), good + "AAAA", std::string(5000, 'A'),
-                                   EncodePageToken("", {"../x", 1}), EncodePageToken("other", {"moons", 1})}) {
+  for (const std::string& token :
+       {std::string("!"), std::string("bW9vbnM"), good + "AAAA", std::string(5000, 'A'),
+        EncodePageToken("", {"../x", 1}), EncodePageToken("other", {"moons", 1})}) {
     const auto position = DecodePageToken("", token);
     EXPECT_TRUE(absl::IsInvalidArgument(position.status())) << token;
     EXPECT_EQ(DetailOf(position.status()).field, "page_token");

@@ -60,9 +60,11 @@ TEST_F(QueryTest, PassesErrorsOnAndDoesNotCountThem) {
 }
 
 TEST_F(QueryTest, ExceptionsEndAtTheWall) {
-  EXPECT_TRUE(absl::IsInternal(Run([](const ServedModel&) -> absl::Status { throw std::runtime_error("x"); })));
+  EXPECT_TRUE(absl::IsInternal(
+      Run([](const ServedModel&) -> absl::Status { throw std::runtime_error("x"); })));
   EXPECT_TRUE(absl::IsInternal(Run([](const ServedModel&) -> absl::Status { throw 42; })));
-  EXPECT_TRUE(absl::IsResourceExhausted(Run([](const ServedModel&) -> absl::Status { throw std::bad_alloc(); })));
+  EXPECT_TRUE(absl::IsResourceExhausted(
+      Run([](const ServedModel&) -> absl::Status { throw std::bad_alloc(); })));
 }
 
 TEST_F(QueryTest, ACancellationByTheDeadlineIsADeadline) {

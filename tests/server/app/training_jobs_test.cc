@@ -21,12 +21,11 @@ using Result = absl::StatusOr<ModelHandle>;
 
 class TrainingJobsTest : public testing::Test {
  protected:
-  TrainingJobsTest() {
-    repository_ = *ModelRepository::Open(folder_.path(), *backend_, metrics_);
-  }
+  TrainingJobsTest() { repository_ = *ModelRepository::Open(folder_.path(), *backend_, metrics_); }
 
   std::unique_ptr<TrainingJobs> Jobs(int max_trainings, Trainer trainer) {
-    return std::make_unique<TrainingJobs>(max_trainings, std::move(trainer), *repository_, metrics_);
+    return std::make_unique<TrainingJobs>(max_trainings, std::move(trainer), *repository_,
+                                          metrics_);
   }
 
   static absl::StatusOr<Model> AtOnce(const TrainRequest&, RowsView<const double>,
@@ -40,9 +39,9 @@ class TrainingJobsTest : public testing::Test {
     return absl::CancelledError("stopped");
   }
 
-  static TrainingJobs::Job MakeJob(std::promise<Result>& done,
-                                   std::function<void(const TrainProgress&)> on_progress =
-                                       [](const TrainProgress&) {}) {
+  static TrainingJobs::Job MakeJob(
+      std::promise<Result>& done,
+      std::function<void(const TrainProgress&)> on_progress = [](const TrainProgress&) {}) {
     TrainingJobs::Job job;
     job.columns = 2;
     job.values = {1, 2, 3, 4, 5, 6};
@@ -111,11 +110,12 @@ TEST_F(TrainingJobsTest, ACancelledTrainingPublishesNothing) {
 
 TEST_F(TrainingJobsTest, AStopThatComesAfterTheLastStepPublishesNothing) {
   std::stop_source stop;
-  auto jobs = Jobs(1, [stop](const TrainRequest&, RowsView<const double>, const ProgressCallback&,
-                             const std::stop_token&) mutable -> absl::StatusOr<Model> {
-    stop.request_stop();
-    return SmallModel();
-  });
+  auto jobs = Jobs(1,
+                   [stop](const TrainRequest&, RowsView<const double>, const ProgressCallback&,
+                          const std::stop_token&) mutable -> absl::StatusOr<Model> {
+                     stop.request_stop();
+                     return SmallModel();
+                   });
   std::promise<Result> done;
   jobs->Start(*jobs->Reserve("moons", stop), MakeJob(done));
   EXPECT_TRUE(absl::IsCancelled(done.get_future().get().status()));
@@ -123,8 +123,10 @@ TEST_F(TrainingJobsTest, AStopThatComesAfterTheLastStepPublishesNothing) {
 }
 
 TEST_F(TrainingJobsTest, ExceptionsEndAtTheWall) {
-  auto jobs = Jobs(1, [](const TrainRequest&, RowsView<const double>, const ProgressCallback&,
-                         const std::stop_token&) -> absl::StatusOr<Model> { throw std::runtime_error("x"); });
+  auto jobs =
+      Jobs(1,
+           [](const TrainRequest&, RowsView<const double>, const ProgressCallback&,
+              const std::stop_token&) -> absl::StatusOr<Model> { throw std::runtime_error("x"); });
   std::promise<Result> done;
   jobs->Start(*jobs->Reserve("moons", {}), MakeJob(done));
   EXPECT_TRUE(absl::IsInternal(done.get_future().get().status()));
@@ -150,21 +152,30 @@ TEST_F(TrainingJobsTest, ShutdownStopsWhoStillUploads) {
   auto slot = jobs->Reserve("a", uploading);
   jobs->Shutdown();
   EXPECT_TRUE(uploading.stop_requested());
+  std::promise<Result> done;
+  jobs->Start(*std::move(slot), MakeJob(done));
+  EXPECT_TRUE(absl::IsUnavailable(done.get_future().get().status()));
+}
+
+TEST_F(TrainingJobsTest, ASlotMayOutliveTheJobs) {
+  auto jobs = Jobs(1, AtOnce);
+  auto slot = jobs->Reserve("a", {});
   jobs.reset();
-  *slot = {};  // a slot may outlive the jobs
+  *slot = {};
 }
 
 TEST_F(TrainingJobsTest, ProgressComesInOrderAndNeverAfterTheEnd) {
-  auto jobs = Jobs(1, [](const TrainRequest&, RowsView<const double>, const ProgressCallback& progress,
-                         const std::stop_token&) -> absl::StatusOr<Model> {
-    for (int epoch = 1; epoch <= 100; ++epoch) {
-      TrainProgress news;
-      news.epoch = epoch;
-      progress(news);
-      absl::SleepFor(absl::Milliseconds(6));
-    }
-    return SmallModel();
-  });
+  auto jobs = Jobs(1,
+                   [](const TrainRequest&, RowsView<const double>, const ProgressCallback& progress,
+                      const std::stop_token&) -> absl::StatusOr<Model> {
+                     for (int epoch = 1; epoch <= 100; ++epoch) {
+                       TrainProgress news;
+                       news.epoch = epoch;
+                       progress(news);
+                       absl::SleepFor(absl::Milliseconds(6));
+                     }
+                     return SmallModel();
+                   });
   std::atomic<bool> ended{false};
   std::atomic<int> messages{0};
   std::int64_t last = 0;

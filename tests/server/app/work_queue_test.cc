@@ -20,15 +20,17 @@ TEST(WorkQueueRules, AdmissionTable) {
     bool admitted;
   };
   const Case cases[] = {
-      {{0, 0}, 1, true},    {{0, 0}, 100, true},   {{0, 0}, 5000, true},  // an empty queue takes any
-      {{1, 60}, 40, true},  {{1, 60}, 41, false},  {{2, 100}, 0, true},
-      {{2, 100}, 1, false}, {{3, 3}, 1, false},    {{3, 3}, 0, false},
-      {{1, 5000}, 1, false},
+      {{0, 0}, 1, true},   {{0, 0}, 100, true},  {{0, 0}, 5000, true},  // an empty queue takes any
+      {{1, 60}, 40, true}, {{1, 60}, 41, false}, {{2, 100}, 0, true},   {{2, 100}, 1, false},
+      {{3, 3}, 1, false},  {{3, 3}, 0, false},   {{1, 5000}, 1, false},
   };
   for (const Case& test : cases) {
     const absl::Status status = CheckAdmission(kLimits, test.load, test.rows);
-    EXPECT_EQ(status.ok(), test.admitted) << test.load.items << " " << test.load.rows << " " << test.rows;
-    if (!test.admitted) EXPECT_TRUE(absl::IsUnavailable(status));
+    EXPECT_EQ(status.ok(), test.admitted)
+        << test.load.items << " " << test.load.rows << " " << test.rows;
+    if (!test.admitted) {
+      EXPECT_TRUE(absl::IsUnavailable(status));
+    }
   }
 }
 
@@ -77,9 +79,11 @@ TEST(WorkQueue, RunsEveryItemOnceOnManyThreads) {
     for (int p = 0; p < 4; ++p) {
       producers.emplace_back([&] {
         for (int i = 0; i < 200; ++i) {
-          EXPECT_TRUE(queue.Submit({.rows = 1, .run = [&ran](const absl::Status&, absl::Duration) {
-                                      ran.fetch_add(1);
-                                    }}).ok());
+          EXPECT_TRUE(queue
+                          .Submit({.rows = 1,
+                                   .run = [&ran](const absl::Status&,
+                                                 absl::Duration) { ran.fetch_add(1); }})
+                          .ok());
         }
       });
     }

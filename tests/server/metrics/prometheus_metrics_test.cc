@@ -39,7 +39,8 @@ TEST(PrometheusMetrics, CountsRpcsUnderTheNamesOfTheEcosystem) {
   EXPECT_TRUE(Has(text, "grpc_server_msg_received_total{" + labels + "} 2"));
   EXPECT_TRUE(Has(text, "grpc_server_msg_sent_total{" + labels + "} 1"));
   EXPECT_TRUE(Has(text, "grpc_server_handled_total{grpc_code=\"OK\"," + labels + "} 1"));
-  EXPECT_TRUE(Has(text, "grpc_server_handled_total{grpc_code=\"InvalidArgument\"," + labels + "} 1"));
+  EXPECT_TRUE(
+      Has(text, "grpc_server_handled_total{grpc_code=\"InvalidArgument\"," + labels + "} 1"));
   EXPECT_TRUE(Has(text, "grpc_server_handling_seconds_count{" + labels + "} 2"));
   EXPECT_TRUE(Has(text, "millrace_build_info{version=\"1.2.3\"} 1"));
 }
@@ -49,8 +50,10 @@ TEST(PrometheusMetrics, SeriesOfAModelLiveAsLongAsTheModel) {
   metrics.ModelLoaded("moons", 1);
   metrics.ModelLoaded("moons", 2);
   EXPECT_TRUE(Has(Text(metrics), "millrace_models_loaded 2"));
-  metrics.Computed("moons", 1, {Operation::kScore, 5, absl::Milliseconds(1), absl::Milliseconds(2)});
-  metrics.Computed("moons", 1, {Operation::kScore, 7, absl::Milliseconds(1), absl::Milliseconds(2)});
+  metrics.Computed("moons", 1,
+                   {Operation::kScore, 5, absl::Milliseconds(1), absl::Milliseconds(2)});
+  metrics.Computed("moons", 1,
+                   {Operation::kScore, 7, absl::Milliseconds(1), absl::Milliseconds(2)});
   metrics.QueryEnded("moons", 1, Operation::kScore, absl::StatusCode::kOk);
   const std::string labels = "model=\"moons\",op=\"score\",version=\"1\"";
   const std::string status = "model=\"moons\",op=\"score\",status=\"OK\",version=\"1\"";
@@ -71,7 +74,8 @@ TEST(PrometheusMetrics, SeriesOfAModelLiveAsLongAsTheModel) {
 
 TEST(PrometheusMetrics, NoEventBringsAnUnknownModelIn) {
   PrometheusMetrics metrics("1");
-  metrics.Computed("ghost", 1, {Operation::kScore, 5, absl::Milliseconds(1), absl::Milliseconds(2)});
+  metrics.Computed("ghost", 1,
+                   {Operation::kScore, 5, absl::Milliseconds(1), absl::Milliseconds(2)});
   metrics.QueryEnded("ghost", 1, Operation::kScore, absl::StatusCode::kOk);
   metrics.ModelUnloaded("ghost", 1);
   metrics.TrainingLoss("ghost", 1.0, 1.0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client can get wrong, sent through real calls: each gets its code and names its field, and the
-// same server answers a good request afterwards.
+// What a client can get wrong, sent through real calls: each gets its code and names its field, and
+// the same server answers a good request afterwards.
 
 #include <cmath>
 #include <functional>
@@ -24,7 +24,7 @@ struct Case {
   std::function<grpc::Status(InProcessServer&)> call;
 };
 
-// --- calls that are good until spoiled ---------------------------------------------------------------
+// Calls that are good until spoiled.
 
 template <typename Request>
 using Spoil = std::function<void(Request&)>;
@@ -130,24 +130,23 @@ grpc::Status Delete(InProcessServer& s, const std::string& name, std::uint64_t v
   return s.models().DeleteModel(&context, request, &response);
 }
 
-v1::Matrix WithValue(double value) {
-  return MakeMatrix(2, 4, {0, 10, 7, 0.5, 0, value, 7, 0.5});
-}
+v1::Matrix WithValue(double value) { return MakeMatrix(2, 4, {0, 10, 7, 0.5, 0, value, 7, 0.5}); }
 
-v1::Matrix Constant(double value) {
-  return MakeMatrix(100, 2, std::vector<double>(200, value));
-}
+v1::Matrix Constant(double value) { return MakeMatrix(100, 2, std::vector<double>(200, value)); }
 
-// --- the table ---------------------------------------------------------------------------------------
+// The table.
 
 std::vector<Case> LogProbCases() {
   constexpr auto kInvalid = StatusCode::INVALID_ARGUMENT;
   constexpr auto kTooMuch = StatusCode::RESOURCE_EXHAUSTED;
   const auto named = [](const std::string& what, StatusCode code, const std::string& name) {
-    return Case{what, code, "name", [name](auto& s) { return LogProb(s, [&](auto& r) { r.set_name(name); }); }};
+    return Case{what, code, "name",
+                [name](auto& s) { return LogProb(s, [&](auto& r) { r.set_name(name); }); }};
   };
-  const auto rows = [](const std::string& what, StatusCode code, const std::string& field, const v1::Matrix& m) {
-    return Case{what, code, field, [m](auto& s) { return LogProb(s, [&](auto& r) { *r.mutable_rows() = m; }); }};
+  const auto rows = [](const std::string& what, StatusCode code, const std::string& field,
+                       const v1::Matrix& m) {
+    return Case{what, code, field,
+                [m](auto& s) { return LogProb(s, [&](auto& r) { *r.mutable_rows() = m; }); }};
   };
   v1::Matrix truncated = SmallRows(2);
   truncated.mutable_raw_f64_le()->pop_back();
@@ -177,7 +176,8 @@ std::vector<Case> LogProbCases() {
        [](auto& s) { return LogProb(s, [](auto& r) { r.set_version(99); }); }},
       {"a huge version", StatusCode::NOT_FOUND, "version",
        [](auto& s) { return LogProb(s, [](auto& r) { r.set_version(~0ULL); }); }},
-      {"no rows at all", kInvalid, "rows.rows", [](auto& s) { return LogProb(s, [](auto& r) { r.clear_rows(); }); }},
+      {"no rows at all", kInvalid, "rows.rows",
+       [](auto& s) { return LogProb(s, [](auto& r) { r.clear_rows(); }); }},
       rows("zero rows", kInvalid, "rows.rows", MakeMatrix(0, 4, {})),
       rows("zero columns", kInvalid, "rows.cols", MakeMatrix(3, 0, {})),
       rows("too few columns", kInvalid, "rows.cols", MakeMatrix(1, 3, {0, 10, 7})),
@@ -199,11 +199,15 @@ std::vector<Case> LogProbCases() {
        [](auto& s) { return LogProb(s, [](auto& r) { r.add_column_names("x"); }); }},
       {"an unknown column name", kInvalid, "column_names",
        [](auto& s) {
-         return LogProb(s, [](auto& r) { for (const char* n : {"x", "y", "k", "w"}) r.add_column_names(n); });
+         return LogProb(s, [](auto& r) {
+           for (const char* n : {"x", "y", "k", "w"}) r.add_column_names(n);
+         });
        }},
-      {"a repeated column name", kInvalid, "column_names",
+      {"a repeated column name", kInvalid, "column_names[3]",
        [](auto& s) {
-         return LogProb(s, [](auto& r) { for (const char* n : {"x", "y", "k", "x"}) r.add_column_names(n); });
+         return LogProb(s, [](auto& r) {
+           for (const char* n : {"x", "y", "k", "x"}) r.add_column_names(n);
+         });
        }},
   };
 }
@@ -222,31 +226,50 @@ std::vector<Case> OtherQueryCases() {
       {"a rate that 99 rows cannot resolve", StatusCode::FAILED_PRECONDITION, "false_positive_rate",
        [](auto& s) { return Score(s, [](auto& r) { r.set_false_positive_rate(0.001); }); }},
       {"unknown contributions", kInvalid, "contributions",
-       [](auto& s) { return Score(s, [](auto& r) { r.set_contributions(static_cast<v1::Contributions>(9)); }); }},
-      {"one step", kInvalid, "steps", [](auto& s) { return Interpolate(s, [](auto& r) { r.set_steps(1); }); }},
+       [](auto& s) {
+         return Score(s, [](auto& r) { r.set_contributions(static_cast<v1::Contributions>(9)); });
+       }},
+      {"one step", kInvalid, "steps",
+       [](auto& s) { return Interpolate(s, [](auto& r) { r.set_steps(1); }); }},
       {"a step too many", kInvalid, "steps",
        [](auto& s) { return Interpolate(s, [](auto& r) { r.set_steps(10'001); }); }},
       {"minus one steps", kInvalid, "steps",
-       [](auto& s) { return Interpolate(s, [](auto& r) { r.set_steps(static_cast<std::uint32_t>(-1)); }); }},
+       [](auto& s) {
+         return Interpolate(s, [](auto& r) { r.set_steps(static_cast<std::uint32_t>(-1)); });
+       }},
       {"three ends", kInvalid, "rows.rows",
        [](auto& s) { return Interpolate(s, [](auto& r) { *r.mutable_rows() = SmallRows(3); }); }},
       {"an end out of support", kInvalid, "rows",
-       [=](auto& s) { return Interpolate(s, [&](auto& r) { *r.mutable_rows() = out_of_support; }); }},
+       [=](auto& s) {
+         return Interpolate(s, [&](auto& r) { *r.mutable_rows() = out_of_support; });
+       }},
       {"an unknown method", kInvalid, "method",
-       [](auto& s) { return Interpolate(s, [](auto& r) { r.set_method(static_cast<v1::InterpolationMethod>(7)); }); }},
+       [](auto& s) {
+         return Interpolate(s,
+                            [](auto& r) { r.set_method(static_cast<v1::InterpolationMethod>(7)); });
+       }},
       {"a row out of support to encode", kInvalid, "rows",
        [=](auto& s) { return Encode(s, [&](auto& r) { *r.mutable_rows() = out_of_support; }); }},
       {"NaN to encode", kInvalid, "rows",
        [](auto& s) { return Encode(s, [](auto& r) { *r.mutable_rows() = WithValue(NAN); }); }},
       {"latents of the table's width", kInvalid, "latents.cols",
-       [](auto& s) { return Decode(s, [](auto& r) { *r.mutable_latents() = MakeMatrix(1, 4, {0, 0, 0, 0}); }); }},
+       [](auto& s) {
+         return Decode(s, [](auto& r) { *r.mutable_latents() = MakeMatrix(1, 4, {0, 0, 0, 0}); });
+       }},
       {"a latent NaN", kInvalid, "latents",
-       [](auto& s) { return Decode(s, [](auto& r) { *r.mutable_latents() = MakeMatrix(1, 3, {0, NAN, 0}); }); }},
-      {"no latents", kInvalid, "latents.rows", [](auto& s) { return Decode(s, [](auto& r) { r.clear_latents(); }); }},
-      {"no samples", kInvalid, "count", [](auto& s) { return Sample(s, [](auto& r) { r.set_count(0); }); }},
+       [](auto& s) {
+         return Decode(s, [](auto& r) { *r.mutable_latents() = MakeMatrix(1, 3, {0, NAN, 0}); });
+       }},
+      {"no latents", kInvalid, "latents.rows",
+       [](auto& s) { return Decode(s, [](auto& r) { r.clear_latents(); }); }},
+      {"no samples", kInvalid, "count",
+       [](auto& s) { return Sample(s, [](auto& r) { r.set_count(0); }); }},
       {"minus one samples", kTooMuch, "count",
-       [](auto& s) { return Sample(s, [](auto& r) { r.set_count(static_cast<std::uint64_t>(-1)); }); }},
-      {"too many samples", kTooMuch, "count", [](auto& s) { return Sample(s, [](auto& r) { r.set_count(5001); }); }},
+       [](auto& s) {
+         return Sample(s, [](auto& r) { r.set_count(static_cast<std::uint64_t>(-1)); });
+       }},
+      {"too many samples", kTooMuch, "count",
+       [](auto& s) { return Sample(s, [](auto& r) { r.set_count(5001); }); }},
       {"a negative temperature", kInvalid, "temperature",
        [](auto& s) { return Sample(s, [](auto& r) { r.set_temperature(-1); }); }},
       {"a temperature of NaN", kInvalid, "temperature",
@@ -255,7 +278,8 @@ std::vector<Case> OtherQueryCases() {
        [](auto& s) { return Sample(s, [](auto& r) { r.set_temperature(INFINITY); }); }},
       {"samples of a ghost", StatusCode::NOT_FOUND, "name",
        [](auto& s) { return Sample(s, [](auto& r) { r.set_name("ghost"); }); }},
-      {"a ghost's description", StatusCode::NOT_FOUND, "name", [](auto& s) { return Get(s, "ghost", 0); }},
+      {"a ghost's description", StatusCode::NOT_FOUND, "name",
+       [](auto& s) { return Get(s, "ghost", 0); }},
       {"a path's description", kInvalid, "name", [](auto& s) { return Get(s, "..", 0); }},
       {"a negative page", kInvalid, "page_size",
        [](auto& s) { return List(s, [](auto& r) { r.set_page_size(-1); }); }},
@@ -263,10 +287,14 @@ std::vector<Case> OtherQueryCases() {
        [](auto& s) { return List(s, [](auto& r) { r.set_page_token("AAAA"); }); }},
       {"a list of a ghost", StatusCode::NOT_FOUND, "name",
        [](auto& s) { return List(s, [](auto& r) { r.set_name("ghost"); }); }},
-      {"a deletion of nothing", kInvalid, "version", [](auto& s) { return Delete(s, "small", 0, false); }},
-      {"a deletion of one and all", kInvalid, "version", [](auto& s) { return Delete(s, "small", 1, true); }},
-      {"a deletion of a ghost", StatusCode::NOT_FOUND, "name", [](auto& s) { return Delete(s, "ghost", 1, false); }},
-      {"a deletion of a path", kInvalid, "name", [](auto& s) { return Delete(s, "../small", 0, true); }},
+      {"a deletion of nothing", kInvalid, "version",
+       [](auto& s) { return Delete(s, "small", 0, false); }},
+      {"a deletion of one and all", kInvalid, "version",
+       [](auto& s) { return Delete(s, "small", 1, true); }},
+      {"a deletion of a ghost", StatusCode::NOT_FOUND, "name",
+       [](auto& s) { return Delete(s, "ghost", 1, false); }},
+      {"a deletion of a path", kInvalid, "name",
+       [](auto& s) { return Delete(s, "../small", 0, true); }},
   };
 }
 
@@ -284,7 +312,8 @@ std::vector<Case> TrainCases() {
   truncated.mutable_raw_f64_le()->resize(13);
   return {
       {"nothing at all", kInvalid, "spec", [](auto& s) { return Train(s.density(), {}); }},
-      {"an empty message", kInvalid, "message", [](auto& s) { return Train(s.density(), {v1::TrainRequest()}); }},
+      {"an empty message", kInvalid, "message",
+       [](auto& s) { return Train(s.density(), {v1::TrainRequest()}); }},
       {"a chunk before the spec", kInvalid, "chunk",
        [](auto& s) {
          v1::TrainRequest chunk;
@@ -330,12 +359,15 @@ std::vector<Case> TrainCases() {
       table("a table of seven rows", kInvalid, "chunk", {QuickTable(7)}),
       table("an empty chunk", kInvalid, "chunk.rows", {MakeMatrix(0, 2, {})}),
       table("constant data", kInvalid, "chunk", {Constant(3.0)}),
-      table("chunks of two widths", kInvalid, "chunk.cols", {QuickTable(50), MakeMatrix(1, 3, {1, 2, 3})}),
+      table("chunks of two widths", kInvalid, "chunk.cols",
+            {QuickTable(50), MakeMatrix(1, 3, {1, 2, 3})}),
       table("NaN in the second chunk", kInvalid, "chunk", {QuickTable(50), nan}),
       table("a truncated chunk", kInvalid, "chunk.raw_f64_le", {truncated}),
       table("too many rows", kTooMuch, "chunk", {QuickTable(1001), QuickTable(1000)}),
-      table("too many bytes", kTooMuch, "chunk", {MakeMatrix(600, 8, std::vector<double>(4800, 1.0))}),
-      table("too many columns", kTooMuch, "chunk.cols", {MakeMatrix(1, 9, std::vector<double>(9, 1.0))}),
+      table("too many bytes", kTooMuch, "chunk",
+            {MakeMatrix(600, 8, std::vector<double>(4800, 1.0))}),
+      table("too many columns", kTooMuch, "chunk.cols",
+            {MakeMatrix(1, 9, std::vector<double>(9, 1.0))}),
   };
 }
 
@@ -398,16 +430,18 @@ TEST(BadInput, AWrongSpecFailsWithoutWaitingForChunks) {
 
 TEST(BadInput, UndecodableBytesAreAnErrorAndNoMore) {
   InProcessServer server;
-  const std::string garbage[] = {std::string("\xff\xff\xff\xff\xff", 5), std::string("\x0a\xff\x7f", 3),
-                                 std::string(1000, '\x08'), std::string("\x0a\x02\xc3\x28", 4)};
+  const std::string garbage[] = {std::string("\xff\xff\xff\xff\xff", 5),
+                                 std::string("\x0a\xff\x7f", 3), std::string(1000, '\x08'),
+                                 std::string("\x0a\x02\xc3\x28", 4)};
   for (const std::string& bytes : garbage) {
     for (const char* method : {"LogProb", "Sample", "Train", "NoSuchMethod"}) {
       grpc::GenericStub stub(server.channel());
       grpc::ClientContext context;
       grpc::CompletionQueue queue;
       const grpc::Slice slice(bytes);
-      const auto call = stub.PrepareUnaryCall(
-          &context, std::string("/millrace.v1.DensityService/") + method, grpc::ByteBuffer(&slice, 1), &queue);
+      const auto call =
+          stub.PrepareUnaryCall(&context, std::string("/millrace.v1.DensityService/") + method,
+                                grpc::ByteBuffer(&slice, 1), &queue);
       call->StartCall();
       grpc::ByteBuffer answer;
       grpc::Status status;

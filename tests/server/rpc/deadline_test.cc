@@ -21,7 +21,7 @@ using std::chrono::system_clock;
 v1::ScoreRequest EndlessRequest() {
   v1::ScoreRequest request;
   request.set_name("small");
-  *request.mutable_rows() = SmallRows(8000);
+  *request.mutable_rows() = SmallRows(16'000);
   request.set_contributions(v1::CONTRIBUTIONS_CONDITIONAL);
   return request;
 }

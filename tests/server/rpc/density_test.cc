@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Good questions through real calls, against the core asked directly.
 
+#include "core/score/density.h"
+
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -9,7 +11,6 @@
 #include <vector>
 
 #include "core/cpu/cpu_backend.h"
-#include "core/score/density.h"
 #include "gtest/gtest.h"
 #include "tests/server/support/in_process_server.h"
 #include "tests/server/support/small_model.h"
@@ -56,7 +57,8 @@ TEST_F(DensityTest, LogProbIsTheCoresBitForBit) {
   v1::LogProbResponse response;
   ASSERT_TRUE(server_.density().LogProb(&context_, request, &response).ok());
   const auto expected = density_->LogProb(View(rows_, 4), {});
-  EXPECT_EQ(std::vector<double>(response.log_prob().begin(), response.log_prob().end()), expected->log_prob);
+  EXPECT_EQ(std::vector<double>(response.log_prob().begin(), response.log_prob().end()),
+            expected->log_prob);
   EXPECT_EQ(response.name(), "small");
   EXPECT_EQ(response.version(), 1U);
   EXPECT_EQ(response.out_of_support_size(), 20);
@@ -91,7 +93,8 @@ TEST_F(DensityTest, ARowOutsideTheSupportIsAnAnswer) {
 }
 
 TEST_F(DensityTest, ScoreIsTheCores) {
-  for (const auto contributions : {v1::CONTRIBUTIONS_NONE, v1::CONTRIBUTIONS_CHAIN, v1::CONTRIBUTIONS_CONDITIONAL}) {
+  for (const auto contributions :
+       {v1::CONTRIBUTIONS_NONE, v1::CONTRIBUTIONS_CHAIN, v1::CONTRIBUTIONS_CONDITIONAL}) {
     v1::ScoreRequest request;
     request.set_name("small");
     *request.mutable_rows() = SmallRows(20);
@@ -102,7 +105,8 @@ TEST_F(DensityTest, ScoreIsTheCores) {
     ASSERT_TRUE(server_.density().Score(&context, request, &response).ok());
     ScoreOptions options{.false_positive_rate = 0.2};
     if (contributions == v1::CONTRIBUTIONS_CHAIN) options.contributions = Contributions::kChain;
-    if (contributions == v1::CONTRIBUTIONS_CONDITIONAL) options.contributions = Contributions::kConditional;
+    if (contributions == v1::CONTRIBUTIONS_CONDITIONAL)
+      options.contributions = Contributions::kConditional;
     const auto expected = density_->Score(View(rows_, 4), options, {});
     EXPECT_EQ(response.threshold(), expected->threshold);
     EXPECT_EQ(response.false_positive_rate(), 0.2);
@@ -114,8 +118,9 @@ TEST_F(DensityTest, ScoreIsTheCores) {
     }
     EXPECT_EQ(response.has_contributions(), contributions != v1::CONTRIBUTIONS_NONE);
     if (!response.has_contributions()) continue;
-    EXPECT_EQ(Values(response.contributions()),
-              std::vector<double>(expected->contributions.data(), expected->contributions.data() + 80));
+    EXPECT_EQ(
+        Values(response.contributions()),
+        std::vector<double>(expected->contributions.data(), expected->contributions.data() + 80));
     EXPECT_EQ(response.contribution_column_names_size(), 4);
   }
 }
@@ -200,7 +205,8 @@ TEST_F(DensityTest, ManyCallersAtOnceGetTheSameBits) {
         grpc::ClientContext context;
         v1::LogProbResponse response;
         ASSERT_TRUE(server_.density().LogProb(&context, request, &response).ok());
-        EXPECT_EQ(std::vector<double>(response.log_prob().begin(), response.log_prob().end()), expected);
+        EXPECT_EQ(std::vector<double>(response.log_prob().begin(), response.log_prob().end()),
+                  expected);
       }
     });
   }

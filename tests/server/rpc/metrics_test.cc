@@ -10,7 +10,8 @@ namespace millrace {
 namespace {
 
 testing::AssertionResult Has(const std::string& text, const std::string& line) {
-  if (text.find("\n" + line + "\n") != std::string::npos || text.find("\n" + line + "\r") != std::string::npos) {
+  if (text.find("\n" + line + "\n") != std::string::npos ||
+      text.find("\n" + line + "\r") != std::string::npos) {
     return testing::AssertionSuccess();
   }
   return testing::AssertionFailure() << "no line " << line << " in\n" << text;
@@ -26,11 +27,12 @@ void LogProb(InProcessServer& server, const std::string& name, std::uint32_t row
 }
 
 std::string Method(const std::string& type, const std::string& method) {
-  return "grpc_method=\"" + method + "\",grpc_service=\"millrace.v1.DensityService\",grpc_type=\"" + type + "\"";
+  return "grpc_method=\"" + method + "\",grpc_service=\"millrace.v1.DensityService\",grpc_type=\"" +
+         type + "\"";
 }
 
 TEST(Metrics, CountExactly) {
-  InProcessServer server;
+  InProcessServer server(ExposeMetrics);
   for (int i = 0; i < 3; ++i) LogProb(server, "small", 10);
   LogProb(server, "ghost", 10);
   LogProb(server, "small", 0);
@@ -46,7 +48,9 @@ TEST(Metrics, CountExactly) {
     }
     EXPECT_TRUE(stream->Finish().ok());
   }
-  EXPECT_TRUE(Train(server.density(), TrainMessages(QuickSpec("moons"), {QuickTable(), QuickTable()})).ok());
+  EXPECT_TRUE(
+      Train(server.density(), TrainMessages(QuickSpec("moons"), {QuickTable(), QuickTable()}))
+          .ok());
 
   const std::string text = server.Metrics();
   const std::string log_prob = Method("unary", "LogProb");
@@ -55,7 +59,8 @@ TEST(Metrics, CountExactly) {
   EXPECT_TRUE(Has(text, "grpc_server_msg_sent_total{" + log_prob + "} 3"));
   EXPECT_TRUE(Has(text, "grpc_server_handled_total{grpc_code=\"OK\"," + log_prob + "} 3"));
   EXPECT_TRUE(Has(text, "grpc_server_handled_total{grpc_code=\"NotFound\"," + log_prob + "} 1"));
-  EXPECT_TRUE(Has(text, "grpc_server_handled_total{grpc_code=\"InvalidArgument\"," + log_prob + "} 1"));
+  EXPECT_TRUE(
+      Has(text, "grpc_server_handled_total{grpc_code=\"InvalidArgument\"," + log_prob + "} 1"));
   EXPECT_TRUE(Has(text, "grpc_server_handling_seconds_count{" + log_prob + "} 5"));
   const std::string sample = Method("server_stream", "Sample");
   EXPECT_TRUE(Has(text, "grpc_server_handled_total{grpc_code=\"OK\"," + sample + "} 1"));
@@ -64,14 +69,22 @@ TEST(Metrics, CountExactly) {
   EXPECT_TRUE(Has(text, "grpc_server_handled_total{grpc_code=\"OK\"," + train + "} 1"));
   EXPECT_TRUE(Has(text, "grpc_server_msg_received_total{" + train + "} 3"));
 
-  EXPECT_TRUE(Has(text, "millrace_requests_total{model=\"small\",op=\"log_prob\",status=\"OK\",version=\"1\"} 3"));
-  EXPECT_TRUE(Has(text, "millrace_requests_total{model=\"small\",op=\"log_prob\",status=\"InvalidArgument\","
-                        "version=\"1\"} 1"));
+  EXPECT_TRUE(Has(
+      text,
+      "millrace_requests_total{model=\"small\",op=\"log_prob\",status=\"OK\",version=\"1\"} 3"));
+  EXPECT_TRUE(
+      Has(text,
+          "millrace_requests_total{model=\"small\",op=\"log_prob\",status=\"InvalidArgument\","
+          "version=\"1\"} 1"));
   EXPECT_TRUE(Has(text, "millrace_rows_total{model=\"small\",op=\"log_prob\",version=\"1\"} 30"));
-  EXPECT_TRUE(Has(text, "millrace_requests_total{model=\"small\",op=\"sample\",status=\"OK\",version=\"1\"} 1"));
+  EXPECT_TRUE(
+      Has(text,
+          "millrace_requests_total{model=\"small\",op=\"sample\",status=\"OK\",version=\"1\"} 1"));
   EXPECT_TRUE(Has(text, "millrace_rows_total{model=\"small\",op=\"sample\",version=\"1\"} 100"));
-  EXPECT_TRUE(Has(text, "millrace_queue_seconds_count{model=\"small\",op=\"sample\",version=\"1\"} 4"));
-  EXPECT_TRUE(Has(text, "millrace_compute_seconds_count{model=\"small\",op=\"sample\",version=\"1\"} 4"));
+  EXPECT_TRUE(
+      Has(text, "millrace_queue_seconds_count{model=\"small\",op=\"sample\",version=\"1\"} 4"));
+  EXPECT_TRUE(
+      Has(text, "millrace_compute_seconds_count{model=\"small\",op=\"sample\",version=\"1\"} 4"));
   EXPECT_TRUE(Has(text, "millrace_models_loaded 2"));
   EXPECT_TRUE(Has(text, "millrace_queue_depth 0"));
   EXPECT_TRUE(Has(text, "millrace_train_jobs 0"));
@@ -83,7 +96,7 @@ TEST(Metrics, CountExactly) {
 }
 
 TEST(Metrics, ADeletedModelLeavesNoSeries) {
-  InProcessServer server;
+  InProcessServer server(ExposeMetrics);
   LogProb(server, "small", 10);
   v1::DeleteModelRequest request;
   request.set_name("small");

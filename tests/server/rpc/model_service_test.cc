@@ -59,8 +59,9 @@ TEST(ModelService, DescribesAModel) {
 
 TEST(ModelService, ABrokenVersionIsListedAndOthersServe) {
   InProcessServer server([](Config& config) {
+    ExposeMetrics(config);
     PutFile(config, "small/2/model.safetensors", "broken");
-    PutFile(config, "wreck/1/model.safetensors", EncodeModel(SmallModel()).substr(0, 500));
+    PutFile(config, "wreck/1/model.safetensors", EncodeModel(SmallModel())->substr(0, 500));
   });
   const v1::Model broken = Get(server, "small", 2);
   EXPECT_EQ(broken.state(), v1::MODEL_STATE_FAILED);
@@ -72,13 +73,14 @@ TEST(ModelService, ABrokenVersionIsListedAndOthersServe) {
   *request.mutable_rows() = SmallRows(1);
   v1::LogProbResponse response;
   grpc::ClientContext context;
-  EXPECT_EQ(server.density().LogProb(&context, request, &response).error_code(), StatusCode::DATA_LOSS);
+  EXPECT_EQ(server.density().LogProb(&context, request, &response).error_code(),
+            StatusCode::DATA_LOSS);
   EXPECT_NE(server.Metrics().find("millrace_model_load_failures_total 2"), std::string::npos);
 }
 
 TEST(ModelService, ListsInPagesAndDeletes) {
   InProcessServer server([](Config& config) {
-    const std::string bytes = EncodeModel(SmallModel());
+    const std::string bytes = *EncodeModel(SmallModel());
     for (const char* path : {"a/1", "a/2", "b/1", "c/7"}) {
       PutFile(config, std::string(path) + "/model.safetensors", bytes);
     }
@@ -113,7 +115,8 @@ TEST(ModelService, ListsInPagesAndDeletes) {
   EXPECT_EQ(response.name(), "a");
   EXPECT_EQ(response.versions_size(), 2);
   grpc::ClientContext again;
-  EXPECT_EQ(server.models().DeleteModel(&again, request, &response).error_code(), StatusCode::NOT_FOUND);
+  EXPECT_EQ(server.models().DeleteModel(&again, request, &response).error_code(),
+            StatusCode::NOT_FOUND);
   EXPECT_EQ(list(""), (Names{"b/1", "c/7", "small/1"}));
   EXPECT_FALSE(std::filesystem::exists(server.model_dir() + "/a/1"));
 }

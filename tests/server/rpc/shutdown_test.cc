@@ -76,7 +76,7 @@ TEST(Shutdown, ACallThatOutlastsTheGraceIsCancelled) {
   std::thread call([&] {
     v1::ScoreRequest request;
     request.set_name("small");
-    *request.mutable_rows() = SmallRows(20'000);
+    *request.mutable_rows() = SmallRows(16'000);
     request.set_contributions(v1::CONTRIBUTIONS_CONDITIONAL);
     v1::ScoreResponse response;
     grpc::ClientContext context;
@@ -87,11 +87,13 @@ TEST(Shutdown, ACallThatOutlastsTheGraceIsCancelled) {
   server.server().Stop();
   EXPECT_LT(steady_clock::now() - begin, milliseconds(3000));
   call.join();
-  EXPECT_FALSE(status.ok());
+  EXPECT_TRUE(status.error_code() == StatusCode::CANCELLED ||
+              status.error_code() == StatusCode::UNAVAILABLE)
+      << status.error_message();
 }
 
 TEST(Start, SaysThatThePortIsTaken) {
-  InProcessServer first;
+  InProcessServer first(ExposeMetrics);
   const auto backend = CreateCpuBackend({.threads = 1});
   TempFolder folder;
   Config config;

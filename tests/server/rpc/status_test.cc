@@ -13,10 +13,11 @@ namespace {
 TEST(Status, KeepsCodeAndMessage) {
   EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
   for (int code = 1; code <= 16; ++code) {
-    const grpc::Status status = ToGrpcStatus(absl::Status(static_cast<absl::StatusCode>(code), "why"));
+    const grpc::Status status =
+        ToGrpcStatus(absl::Status(static_cast<absl::StatusCode>(code), "why"));
     EXPECT_EQ(static_cast<int>(status.error_code()), code);
     EXPECT_EQ(status.error_message(), "why");
-    EXPECT_EQ(DetailOf(status).field, "");
+    EXPECT_EQ(DetailOf(status).field(), "");
   }
 }
 
@@ -37,11 +38,13 @@ TEST(Status, CarriesTheDetail) {
 TEST(Status, CutsLongMessagesBetweenCharacters) {
   std::string message(1023, 'a');
   for (int i = 0; i < 100; ++i) message += "ä";
-  EXPECT_EQ(ToGrpcStatus(absl::InternalError(message)).error_message(), std::string(1023, 'a') + "...");
+  EXPECT_EQ(ToGrpcStatus(absl::InternalError(message)).error_message(),
+            std::string(1023, 'a') + "...");
 }
 
 TEST(Status, EscapesAndCutsTheValue) {
-  const absl::Status status = InvalidArgument("name", std::string("a\0\n\xff", 4) + std::string(500, 'x'), "");
+  const absl::Status status =
+      InvalidArgument("name", std::string("a\0\n\xff", 4) + std::string(500, 'x'), "");
   const std::string value = DetailOf(ToGrpcStatus(status)).value();
   EXPECT_EQ(value.substr(0, 12), "a\\x00\\n\\xffx");
   EXPECT_EQ(value.size(), 64U);

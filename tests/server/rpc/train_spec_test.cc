@@ -109,16 +109,19 @@ TEST(TrainSpec, NamesTheFieldThatIsWrong) {
       {"columns[0].name", [](auto& s) { AddColumn(s, std::string("a\0b", 3)); }},
       {"columns[1].name", [](auto& s) { AddColumn(s, "a"), AddColumn(s, "a"); }},
       {"columns[0].type", [](auto& s) { AddColumn(s, "a").set_type(v1::COLUMN_TYPE_CONSTANT); }},
-      {"columns[0].type", [](auto& s) { AddColumn(s, "a").set_type(static_cast<v1::ColumnType>(77)); }},
+      {"columns[0].type",
+       [](auto& s) { AddColumn(s, "a").set_type(static_cast<v1::ColumnType>(77)); }},
       {"columns[0].lower_bound", [](auto& s) { AddColumn(s, "a").set_lower_bound(NAN); }},
       {"columns[0].upper_bound", [](auto& s) { AddColumn(s, "a").set_upper_bound(INFINITY); }},
-      {"columns[0].lower_bound", [](auto& s) {
+      {"columns[0].lower_bound",
+       [](auto& s) {
          AddColumn(s, "a").set_lower_bound(1);
          s.mutable_columns(0)->set_upper_bound(1);
        }},
       {"columns[0].bin_width", [](auto& s) { AddColumn(s, "a").set_bin_width(0); }},
       {"columns[0].bin_width", [](auto& s) { AddColumn(s, "a").set_bin_width(NAN); }},
-      {"columns[0].bin_width", [](auto& s) {
+      {"columns[0].bin_width",
+       [](auto& s) {
          AddColumn(s, "a").set_bin_width(1);
          s.mutable_columns(0)->set_type(v1::COLUMN_TYPE_CONTINUOUS);
        }},
@@ -126,13 +129,18 @@ TEST(TrainSpec, NamesTheFieldThatIsWrong) {
       {"flow.maf.layers", [](auto& s) { Maf(s).set_layers(4'294'967'295U); }},
       {"flow.maf.hidden_sizes", [](auto& s) { Maf(s).add_hidden_sizes(0); }},
       {"flow.maf.hidden_sizes", [](auto& s) { Maf(s).add_hidden_sizes(4'294'967'295U); }},
-      {"flow.maf.hidden_sizes", [](auto& s) { for (int i = 0; i < 17; ++i) Maf(s).add_hidden_sizes(8); }},
-      {"flow.maf.hidden_sizes", [](auto& s) {
+      {"flow.maf.hidden_sizes",
+       [](auto& s) {
+         for (int i = 0; i < 17; ++i) Maf(s).add_hidden_sizes(8);
+       }},
+      {"flow.maf.hidden_sizes",
+       [](auto& s) {
          Maf(s).set_residual(true);
          for (const std::uint32_t size : {8U, 8U, 16U}) Maf(s).add_hidden_sizes(size);
        }},
       {"flow.maf.mixing", [](auto& s) { Maf(s).set_mixing(static_cast<v1::Mixing>(99)); }},
-      {"flow.maf.activation", [](auto& s) { Maf(s).set_activation(static_cast<v1::Activation>(-1)); }},
+      {"flow.maf.activation",
+       [](auto& s) { Maf(s).set_activation(static_cast<v1::Activation>(-1)); }},
       {"options.batch_size", [](auto& s) { Options(s).set_batch_size(65'537); }},
       {"options.max_epochs", [](auto& s) { Options(s).set_max_epochs(4'000'000'000U); }},
       {"options.max_duration", [](auto& s) { Options(s).mutable_max_duration(); }},
@@ -140,7 +148,8 @@ TEST(TrainSpec, NamesTheFieldThatIsWrong) {
       {"options.learning_rate", [](auto& s) { Options(s).set_learning_rate(-0.1); }},
       {"options.learning_rate", [](auto& s) { Options(s).set_learning_rate(NAN); }},
       {"options.learning_rate", [](auto& s) { Options(s).set_learning_rate(1.5); }},
-      {"options.schedule", [](auto& s) { Options(s).set_schedule(static_cast<v1::LearningRateSchedule>(9)); }},
+      {"options.schedule",
+       [](auto& s) { Options(s).set_schedule(static_cast<v1::LearningRateSchedule>(9)); }},
       {"options.warmup_steps", [](auto& s) { Options(s).set_warmup_steps(1'000'001); }},
       {"options.weight_decay", [](auto& s) { Options(s).set_weight_decay(1.5); }},
       {"options.ema_decay", [](auto& s) { Options(s).set_ema_decay(1.0); }},
@@ -148,7 +157,8 @@ TEST(TrainSpec, NamesTheFieldThatIsWrong) {
       {"options.patience", [](auto& s) { Options(s).set_patience(4'000'000'000U); }},
       {"options.validation_fraction", [](auto& s) { Options(s).set_validation_fraction(0.6); }},
       {"options.calibration_fraction", [](auto& s) { Options(s).set_calibration_fraction(-0.1); }},
-      {"options.calibration_fraction", [](auto& s) {
+      {"options.calibration_fraction",
+       [](auto& s) {
          Options(s).set_validation_fraction(0.5);
          Options(s).set_calibration_fraction(0.5);
        }},

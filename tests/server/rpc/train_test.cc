@@ -2,10 +2,12 @@
 // Training through real calls: what comes back, and what a caller who leaves does not leave behind.
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
 #include "tests/server/support/in_process_server.h"
 
@@ -33,8 +35,10 @@ StatusCode CodeOfGet(InProcessServer& server, const std::string& name) {
 
 // The training of `name` is over, as the server sees it.
 bool CanTrainAgain(InProcessServer& server, const std::string& name) {
-  for (const auto begin = steady_clock::now(); steady_clock::now() - begin < milliseconds(10'000);) {
-    const grpc::Status status = Train(server.density(), TrainMessages(QuickSpec(name), {QuickTable()}));
+  for (const auto begin = steady_clock::now();
+       steady_clock::now() - begin < milliseconds(10'000);) {
+    const grpc::Status status =
+        Train(server.density(), TrainMessages(QuickSpec(name), {QuickTable()}));
     if (status.ok()) return true;
     EXPECT_EQ(status.error_code(), StatusCode::ABORTED) << status.error_message();
     std::this_thread::sleep_for(milliseconds(20));
@@ -49,7 +53,8 @@ TEST(Train, AnswersAcceptedProgressDoneAndServes) {
   spec.add_columns()->set_name("left");
   spec.add_columns()->set_name("right");
   const grpc::Status status =
-      Train(server.density(), TrainMessages(spec, {QuickTable(100), QuickTable(50), QuickTable(1)}), &events);
+      Train(server.density(), TrainMessages(spec, {QuickTable(100), QuickTable(50), QuickTable(1)}),
+            &events);
   ASSERT_TRUE(status.ok()) << status.error_message();
   ASSERT_GE(events.size(), 2U);
   ASSERT_TRUE(events.front().has_accepted());
@@ -79,16 +84,18 @@ TEST(Train, AKnownNameMakesTheNextVersion) {
   InProcessServer server;
   for (std::uint64_t version = 1; version <= 3; ++version) {
     std::vector<v1::TrainResponse> events;
-    ASSERT_TRUE(Train(server.density(), TrainMessages(QuickSpec("moons"), {QuickTable()}), &events).ok());
+    ASSERT_TRUE(
+        Train(server.density(), TrainMessages(QuickSpec("moons"), {QuickTable()}), &events).ok());
     EXPECT_EQ(events.back().done().version(), version);
   }
 }
 
 TEST(Train, ReportsAtLeastOncePerSecondUntilItIsCancelled) {
-  InProcessServer server;
+  InProcessServer server(ExposeMetrics);
   grpc::ClientContext context;
   const auto stream = server.density().Train(&context);
-  for (const auto& message : TrainMessages(EndlessSpec("endless"), {QuickTable()})) stream->Write(message);
+  for (const auto& message : TrainMessages(EndlessSpec("endless"), {QuickTable()}))
+    stream->Write(message);
   stream->WritesDone();
   v1::TrainResponse event;
   ASSERT_TRUE(stream->Read(&event));
@@ -109,8 +116,9 @@ TEST(Train, ReportsAtLeastOncePerSecondUntilItIsCancelled) {
             std::string::npos);
 
   // Meanwhile the same name is taken, and another is not.
-  EXPECT_EQ(Train(server.density(), TrainMessages(QuickSpec("endless"), {QuickTable()})).error_code(),
-            StatusCode::ABORTED);
+  EXPECT_EQ(
+      Train(server.density(), TrainMessages(QuickSpec("endless"), {QuickTable()})).error_code(),
+      StatusCode::ABORTED);
   EXPECT_TRUE(Train(server.density(), TrainMessages(QuickSpec("other"), {QuickTable()})).ok());
 
   context.TryCancel();
@@ -128,7 +136,8 @@ TEST(Train, ADisconnectedCallerLeavesNothingBehind) {
     const auto stub = v1::DensityService::NewStub(channel);
     grpc::ClientContext context;
     const auto stream = stub->Train(&context);
-    for (const auto& message : TrainMessages(EndlessSpec("lost"), {QuickTable()})) stream->Write(message);
+    for (const auto& message : TrainMessages(EndlessSpec("lost"), {QuickTable()}))
+      stream->Write(message);
     stream->WritesDone();
     v1::TrainResponse event;
     ASSERT_TRUE(stream->Read(&event));
@@ -144,6 +153,76 @@ TEST(Train, ADisconnectedCallerLeavesNothingBehind) {
   EXPECT_EQ(response.model().version(), 1U);  // of the second training: the first published nothing
 }
 
+// A stream of raw messages under the name of Train.
+class RawTrain {
+ public:
+  explicit RawTrain(InProcessServer& server)
+      : stub_(server.channel()),
+        call_(stub_.PrepareCall(&context_, "/millrace.v1.DensityService/Train", &queue_)) {
+    call_->StartCall(nullptr);
+    Next();
+  }
+  ~RawTrain() {
+    queue_.Shutdown();
+    while (Next()) {
+    }
+  }
+
+  void Write(const std::string& bytes) {
+    const grpc::Slice slice(bytes);
+    call_->Write(grpc::ByteBuffer(&slice, 1), nullptr);
+    Next();
+  }
+
+  grpc::Status Finish() {
+    call_->WritesDone(nullptr);
+    Next();
+    grpc::Status status;
+    call_->Finish(&status, nullptr);
+    Next();
+    return status;
+  }
+
+ private:
+  bool Next() {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue_.Next(&tag, &ok);
+  }
+
+  grpc::GenericStub stub_;
+  grpc::ClientContext context_;
+  grpc::CompletionQueue queue_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+};
+
+TEST(Train, HalfATableIsNeverTrainedOn) {
+  InProcessServer server;
+  const auto messages = TrainMessages(QuickSpec("half"), {QuickTable()});
+  {
+    RawTrain undecodable(server);
+    for (const auto& message : messages) undecodable.Write(message.SerializeAsString());
+    undecodable.Write("\xff\xff\xff");
+    const grpc::Status status = undecodable.Finish();
+    EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT) << status.error_message();
+    EXPECT_EQ(DetailOf(status).field(), "message");
+  }
+  for (int i = 0; i < 20; ++i) {
+    RawTrain oversized(server);
+    for (const auto& message : messages) oversized.Write(message.SerializeAsString());
+    oversized.Write(std::string(2 << 20, '\0'));
+    const grpc::Status status = oversized.Finish();
+    EXPECT_EQ(status.error_code(), StatusCode::RESOURCE_EXHAUSTED) << status.error_message();
+  }
+  ASSERT_TRUE(CanTrainAgain(server, "half"));
+  v1::GetModelRequest request;
+  request.set_name("half");
+  v1::GetModelResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(server.models().GetModel(&context, request, &response).ok());
+  EXPECT_EQ(response.model().version(), 1U);
+}
+
 TEST(Train, ACallerLostWhileUploadingFreesItsPlace) {
   InProcessServer server([](Config& config) { config.max_trainings = 1; });
   {
@@ -154,8 +233,9 @@ TEST(Train, ACallerLostWhileUploadingFreesItsPlace) {
     *chunk.mutable_chunk() = QuickTable(100);
     stream->Write(chunk);
     std::this_thread::sleep_for(milliseconds(50));
-    EXPECT_EQ(Train(server.density(), TrainMessages(QuickSpec("other"), {QuickTable()})).error_code(),
-              StatusCode::UNAVAILABLE);
+    EXPECT_EQ(
+        Train(server.density(), TrainMessages(QuickSpec("other"), {QuickTable()})).error_code(),
+        StatusCode::UNAVAILABLE);
     context.TryCancel();
     EXPECT_EQ(stream->Finish().error_code(), StatusCode::CANCELLED);
   }

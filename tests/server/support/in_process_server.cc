@@ -13,8 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "core/cpu/cpu_backend.h"
 #include "core/io/model_file.h"
-#include "gtest/gtest.h"
 #include "grpcpp/create_channel.h"
+#include "gtest/gtest.h"
 #include "tests/server/support/small_model.h"
 
 namespace millrace {
@@ -23,7 +23,7 @@ namespace {
 Config TestConfig(const std::string& model_dir) {
   Config config;
   config.address = "127.0.0.1:0";
-  config.metrics_address = "127.0.0.1:0";
+  config.metrics_address = "";
   config.model_dir = model_dir;
   config.limits = {.max_message_bytes = 1 << 20,
                    .max_request_rows = 1000,
@@ -73,7 +73,8 @@ std::string InProcessServer::Metrics() const {
     EXPECT_EQ(::send(connection, request.data(), request.size(), 0),
               static_cast<ssize_t>(request.size()));
     char buffer[4096];
-    for (ssize_t n; (n = ::recv(connection, buffer, sizeof(buffer), 0)) > 0;) answer.append(buffer, n);
+    for (ssize_t n; (n = ::recv(connection, buffer, sizeof(buffer), 0)) > 0;)
+      answer.append(buffer, n);
   }
   ::close(connection);
   return answer;
@@ -90,7 +91,8 @@ v1::Matrix MakeMatrix(std::uint32_t rows, std::uint32_t cols, const std::vector<
 v1::Matrix SmallRows(std::uint32_t rows) {
   std::vector<double> values;
   for (std::uint32_t r = 0; r < rows; ++r) {
-    values.insert(values.end(), {std::sin(r), 10.0 + std::cos(r), 7.0, 0.5 + 0.4 * std::sin(3.0 * r)});
+    values.insert(values.end(),
+                  {std::sin(r), 10.0 + std::cos(r), 7.0, 0.5 + 0.4 * std::sin(3.0 * r)});
   }
   return MakeMatrix(rows, 4, values);
 }
@@ -101,7 +103,9 @@ v1::ErrorDetail DetailOf(const grpc::Status& status) {
   EXPECT_TRUE(error.ParseFromString(status.error_details()));
   EXPECT_EQ(error.code(), status.error_code());
   EXPECT_EQ(error.message(), status.error_message());
-  if (error.details_size() == 1) EXPECT_TRUE(error.details(0).UnpackTo(&detail));
+  if (error.details_size() == 1) {
+    EXPECT_TRUE(error.details(0).UnpackTo(&detail));
+  }
   return detail;
 }
 

@@ -18,9 +18,10 @@
 
 namespace millrace {
 
-// A real server on loopback that serves SmallModel as "small" version 1, with stubs that talk to it.
-// Its limits are low, so that tests reach them: 1000 rows a request, 8 columns, 5000 rows a sample,
-// tables of 2000 rows or 32 kB, messages of 1 MiB.
+// A real server on loopback that serves SmallModel as "small" version 1, with stubs that talk to
+// it. Its limits are low, so that tests reach them: 1000 rows a request, 8 columns, 5000 rows a
+// sample, tables of 2000 rows or 32 kB, messages of 1 MiB. `adjust` may change the configuration
+// first; metrics are exposed by ExposeMetrics only, since their end takes two seconds.
 class InProcessServer {
  public:
   explicit InProcessServer(const std::function<void(Config&)>& adjust = [](Config&) {});
@@ -32,7 +33,7 @@ class InProcessServer {
   const std::string& model_dir() const { return folder_.path(); }
   // A connection of its own.
   std::shared_ptr<grpc::Channel> NewChannel() const;
-  // What GET /metrics answers.
+  // What GET /metrics answers; wants ExposeMetrics.
   std::string Metrics() const;
 
  private:
@@ -43,6 +44,8 @@ class InProcessServer {
   std::unique_ptr<v1::DensityService::Stub> density_;
   std::unique_ptr<v1::ModelService::Stub> models_;
 };
+
+inline void ExposeMetrics(Config& config) { config.metrics_address = "127.0.0.1:0"; }
 
 // A matrix of raw doubles.
 v1::Matrix MakeMatrix(std::uint32_t rows, std::uint32_t cols, const std::vector<double>& values);

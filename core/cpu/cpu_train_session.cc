@@ -183,9 +183,10 @@ Moments MomentsOf(RowsView<const float> rows) {
     for (int c = 0; c < dim; ++c) centred[c] = rows(r, c) - moments.mean[c];
     for (int i = 0; i < dim; ++i) {
       double* row = moments.covariance.data() + static_cast<std::size_t>(i) * dim;
-      for (int j = 0; j <= i; ++j) row[j] += centred[i] * centred[j] / n;
+      for (int j = 0; j <= i; ++j) row[j] += centred[i] * centred[j];
     }
   }
+  for (double& entry : moments.covariance) entry /= n;
   for (int i = 0; i < dim; ++i)
     for (int j = 0; j < i; ++j)
       moments.covariance[static_cast<std::size_t>(j) * dim + i] =

@@ -26,7 +26,7 @@ ParameterValues Flow::InitialParameters() const {
   ParameterValues values(layout_.size());
   for (std::size_t i = 0; i < transforms_.size(); ++i) {
     // Each transform draws from a seed of its own.
-    transforms_[i]->Initialise(spec_.seed + 0x9E3779B97F4A7C15u * (i + 1), values.span());
+    transforms_[i]->Initialise(spec_.seed ^ (0xD1B54A32D192ED03u * (i + 1)), values.span());
   }
   return values;
 }

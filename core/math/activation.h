@@ -16,7 +16,7 @@ struct Identity {
 
 struct Relu {
   template <typename T>
-  MILLRACE_HOST_DEVICE static T Value(T a) { return Select(a > T(0.0f), a, T(0.0f)); }
+  MILLRACE_HOST_DEVICE static T Value(T a) { return Select(a < T(0.0f), T(0.0f), a); }
   template <typename T>
   MILLRACE_HOST_DEVICE static T Derivative(T value) {
     return Select(value > T(0.0f), T(1.0f), T(0.0f));

@@ -23,11 +23,11 @@ MafSpec DefaultMaf(std::int64_t rows, int dim) {
   maf.mixing = Mixing::kLu;
   // Bounded activations: what the network says of a row far from all it was shown stays bounded too.
   maf.activation = Activation::kTanh;
-  if (rows < 500) {
-    maf.layers = 2;
-    maf.hidden_sizes.assign(3, 32);
-  } else if (dim <= kFewColumns) {
+  if (dim <= kFewColumns) {
     maf.layers = rows < 4000 ? 6 : 10;
+    maf.hidden_sizes.assign(3, 32);
+  } else if (rows < 500) {
+    maf.layers = 2;
     maf.hidden_sizes.assign(3, 32);
   } else if (rows < 4000) {
     maf.layers = 4;
@@ -86,7 +86,7 @@ FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int 
   fit.weight_decay = options.weight_decay.value_or(0.0);
   fit.ema_decay = options.ema_decay.value_or(0.998);
   fit.gradient_clip_norm = options.gradient_clip_norm.value_or(5.0);
-  fit.patience = options.patience.value_or(static_cast<int>(std::max<std::int64_t>(20, fit.max_epochs / 8)));
+  fit.patience = options.patience.value_or(static_cast<int>(std::max<std::int64_t>(20, fit.max_epochs / 4)));
   fit.seed = options.seed;
   return fit;
 }
@@ -119,7 +119,8 @@ absl::Status Validate(const TrainOptions& options) {
   };
   MILLRACE_RETURN_IF_ERROR(fraction("validation_fraction", options.validation_fraction, 0.5, "a number in (0, 0.5]"));
   MILLRACE_RETURN_IF_ERROR(fraction("calibration_fraction", options.calibration_fraction, 0.5, "a number in (0, 0.5]"));
-  return fraction("false_positive_rate", options.false_positive_rate, 0.9999999999, "a number in (0, 1)");
+  return fraction("false_positive_rate", options.false_positive_rate.value_or(0.5), 0.9999999999,
+                  "a number in (0, 1)");
 }
 
 }  // namespace millrace

@@ -28,6 +28,7 @@ constexpr std::int64_t kEnoughRows = 20000;
 // standard errors.
 constexpr double kAdvantage = 1.64;
 constexpr double kRounding = 1e-4;  // of single precision, relative to a log-density
+constexpr double kDefaultFalsePositiveRate = 0.01;
 // Random streams of one training run, told apart by their seeds.
 enum Purpose : std::uint64_t { kSplit = 1, kNoise, kValidationNoise, kShuffle, kFlow };
 
@@ -260,10 +261,11 @@ class Training {
       report.warnings.push_back(absl::StrCat(outside, " of ", log_probs.size(),
                                              " calibration rows have density 0 in single precision"));
     std::ranges::sort(log_probs);
+    const double finest = 1.0 / (static_cast<double>(log_probs.size()) + 1.0);
     model_->calibration = {.log_probs = std::move(log_probs),
-                           .false_positive_rate = request_.options.false_positive_rate};
+                           .false_positive_rate = request_.options.false_positive_rate.value_or(
+                               std::max(kDefaultFalsePositiveRate, finest))};
     const Calibration& calibration = model_->calibration;
-    const double finest = 1.0 / (static_cast<double>(calibration.log_probs.size()) + 1.0);
     if (calibration.false_positive_rate < finest)
       report.warnings.push_back(absl::StrCat(
           "false_positive_rate ", calibration.false_positive_rate, " is below 1/(n + 1) = ", finest,

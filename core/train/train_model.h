@@ -47,7 +47,8 @@ struct TrainOptions {
   std::optional<int> patience;               // epochs without improvement, [1, 1000000]
   double validation_fraction = 0.1;          // (0, 0.5]
   double calibration_fraction = 0.1;         // (0, 0.5]
-  double false_positive_rate = 0.01;         // stored with the model, (0, 1)
+  std::optional<double> false_positive_rate;  // stored with the model, (0, 1); default 0.01, or
+                                              // 1 / (calibration rows + 1) where that is more
   std::uint64_t seed = 0;                    // of the split, shuffles, noise and initial weights
 };
 

@@ -150,7 +150,7 @@ TEST(Program, RefusesABadConfiguration) {
       {{"--log_format=xml"}, {}, "log_format"},
       {{"--no_such_flag=1"}, {}, "no_such_flag"},
       {{"stray"}, {}, "stray"},
-      {{"--address=no.such.host.invalid:1"}, {}, "--address"},
+      {{"--address=no.such.host.invalid:1", kAnyMetricsPort}, {}, "--address"},
   };
   for (const Case& test : cases) {
     Program program(test.arguments, test.environment);

@@ -203,13 +203,11 @@ TEST_F(FitTest, TimeRunsOutInTheMiddleOfAnEpoch) {
     std::this_thread::sleep_for(std::chrono::milliseconds(8));
     return 1.0;
   };
-  const auto start = std::chrono::steady_clock::now();
   TrainProgress last;
   ASSERT_TRUE(Run(session, {}, [&](const TrainProgress& p) { last = p; }).ok());
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(78)) << "not a whole epoch";
   EXPECT_EQ(state_.stop_reason, StopReason::kMaxDuration);
   EXPECT_EQ(state_.epoch, 1);
-  EXPECT_LT(session.steps.size(), 10u);
+  EXPECT_LT(session.steps.size(), 10u) << "not a whole epoch";
   EXPECT_EQ(state_.best[0], static_cast<float>(session.steps.size())) << "what was learned is kept";
   EXPECT_DOUBLE_EQ(last.train_nats, -1.0) << "the mean over the rows seen";
   EXPECT_EQ(last.step, static_cast<std::int64_t>(session.steps.size()));

@@ -40,8 +40,8 @@ bool Warns(const Model& model, const std::string& text) {
 
 TEST(TrainModelTest, TwoMoonsComeWithinATenthOfANat) {
   TrainRequest request;
-  request.options.max_epochs = 40;
-  const absl::StatusOr<Model> model = Train(request, TwoMoons::Table(4000, 1));
+  request.options.max_epochs = 80;
+  const absl::StatusOr<Model> model = Train(request, TwoMoons::Table(8000, 1));
   ASSERT_TRUE(model.ok()) << model.status();
   const Rows<double> fresh = TwoMoons::Table(4000, 2);
   std::vector<double> exact(4000);

@@ -9,6 +9,7 @@
 
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
+#include "tests/server/support/own_status.h"
 
 namespace millrace {
 namespace {
@@ -34,7 +35,7 @@ class QueryTest : public testing::Test {
               .deadline = deadline,
               .stop = {},
               .compute = std::move(compute),
-              .done = [&done](const absl::Status& status) { done.set_value(status); }},
+              .done = [&done](const absl::Status& status) { done.set_value(OwnStatus(status)); }},
              queue_, metrics_);
     return done.get_future().get();
   }

@@ -8,6 +8,7 @@
 
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
+#include "tests/server/support/own_status.h"
 
 namespace millrace {
 namespace {
@@ -66,7 +67,7 @@ class Blocker {
 
 WorkItem Reporting(std::promise<absl::Status>& result, std::int64_t rows = 1) {
   return {.rows = rows, .run = [&result](const absl::Status& status, absl::Duration) {
-            result.set_value(status);
+            result.set_value(OwnStatus(status));
           }};
 }
 

@@ -17,7 +17,7 @@ RUN cmake --install build/release --prefix /opt/millrace --strip
 FROM debian:12-slim
 COPY deploy/install_packages.sh /tmp/
 RUN /tmp/install_packages.sh runtime && rm -rf /tmp/install_packages.sh /var/lib/apt/lists/*
-RUN useradd --system --uid 10001 --home-dir /var/lib/millrace --create-home \
+RUN useradd --uid 10001 --home-dir /var/lib/millrace --create-home \
             --shell /usr/sbin/nologin millrace
 COPY --from=build /opt/millrace/bin/ /usr/local/bin/
 USER millrace
@@ -28,5 +28,5 @@ ENV MILLRACE_MODEL_DIR=/var/lib/millrace
 VOLUME /var/lib/millrace
 EXPOSE 50051 9464
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-            CMD ["millrace", "models", "--address", "127.0.0.1:50051"]
+            CMD ["millrace", "models", "--server", "127.0.0.1:50051"]
 ENTRYPOINT ["millrace-server"]

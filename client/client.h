@@ -102,8 +102,8 @@ class Client {
  public:
   explicit Client(ClientOptions options = {});
 
-  // Sends the whole table, then reports progress until the model is published. `spec.columns` may
-  // be empty. A source's error cancels the training and is returned. Never repeated by itself.
+  // Sends the whole table, then reports progress until the model is published. Where
+  // `spec.columns` is empty, the columns are named as the first piece of the table names them. A source's error cancels the training and is returned. Never repeated by itself.
   absl::StatusOr<v1::TrainDone> Train(const v1::TrainSpec& spec, const TableSource& source,
                                       const TrainObserver& observer = {},
                                       const CallOptions& call = {}) const;

@@ -31,11 +31,16 @@ bool WriteRows(const Table& table, std::int64_t rows_per_chunk, TrainStream& str
 
 Upload UploadAll(const v1::TrainSpec& spec, const TableSource& source, std::int64_t chunk_bytes,
                  TrainStream& stream) {
+  absl::StatusOr<Table> piece = source();
   v1::TrainRequest first;
   *first.mutable_spec() = spec;
+  if (piece.ok() && spec.columns().empty()) {
+    for (const std::string& name : piece->column_names) {
+      first.mutable_spec()->add_columns()->set_name(name);
+    }
+  }
   if (!stream.Write(first)) return {absl::OkStatus(), false};
-  while (true) {
-    const absl::StatusOr<Table> piece = source();
+  for (;; piece = source()) {
     if (!piece.ok()) return {piece.status(), true};
     if (piece->rows == 0) return {absl::OkStatus(), stream.WritesDone()};
     if (absl::Status status = CheckTable(*piece); !status.ok()) return {status, true};

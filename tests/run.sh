@@ -45,7 +45,8 @@ check() {
   printf '== test %s\n' "$2"
   local status=0
   ctest --preset "$2" -j "$jobs" >"$logs/test" 2>&1 || status=$?
-  [[ $status -eq 0 ]] || grep -vE '^ *(Start +[0-9]+|[0-9]+/[0-9]+ .* Passed )' "$logs/test" || true
+  [[ $status -eq 0 ]] ||
+    sed -E '/tests passed/,$d; /^ *(Start +[0-9]+|[0-9]+\/[0-9]+ .* Passed )/d' "$logs/test"
   local last
   last=$(sed -n '/tests passed/,$p' "$logs/test")
   printf '%s\n' "$last"

@@ -71,6 +71,20 @@ void CpuKernels::BijectionAdjointSolve(ScalarBijection, ConstMatrix theta, Const
   }
 }
 
+void CpuKernels::LogScalePenaltyAdjoint(ScalarBijection, ConstMatrix theta, ConstVector log_det_bar,
+                                        double penalty, Matrix theta_bar) const {
+  const Pack weight(static_cast<float>(penalty));
+  for (int c = 1; c < theta.cols; c += 2) {
+    const float* a = Column(theta, c);
+    float* a_bar = Column(theta_bar, c);
+    for (int r = 0; r < PaddedRows(theta); r += Pack::kWidth) {
+      const Pack added =
+          millrace::LogScalePenaltyAdjoint(Pack::Load(a + r), ToPack(log_det_bar.data + r), weight);
+      (Pack::Load(a_bar + r) + added).Store(a_bar + r);
+    }
+  }
+}
+
 void CpuKernels::Broadcast(Slice slice, Weights weights, Matrix theta) const {
   const float* values = cpu::Data(weights, slice);
   for (int c = 0; c < theta.cols; ++c) std::fill_n(Column(theta, c), PaddedRows(theta), values[c]);

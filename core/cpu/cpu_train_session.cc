@@ -47,6 +47,7 @@ double CpuTrainSession::BlockLoss(RowsView<const float> x, RowsView<const float>
             .arena = scratch.arena,
             .weights = {state_.parameters.data()},
             .gradients = gradients,
+            .log_scale_penalty = log_scale_penalty(),
             .tape = &scratch.tape};
   const Matrix block = scratch.arena.NewMatrix(count, flow_->dim());
   kernels_.Load(x.data + first * x.cols, block);

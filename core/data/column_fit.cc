@@ -147,7 +147,8 @@ absl::StatusOr<Lattice> DeclaredLattice(const ColumnSpec& spec, int index, const
 
 absl::Status ChooseType(const ColumnSpec& spec, int index, const Census& census, Column& column) {
   std::optional<Lattice> lattice;
-  if (spec.type == ColumnType::kDiscrete || spec.bin_width) {
+  const bool declared = spec.type == ColumnType::kDiscrete || spec.bin_width;
+  if (declared) {
     MILLRACE_ASSIGN_OR_RETURN(lattice, DeclaredLattice(spec, index, census, column.deviation));
   } else if (spec.type == ColumnType::kAuto) {
     lattice = DetectLattice(census, column.deviation);
@@ -157,7 +158,8 @@ absl::Status ChooseType(const ColumnSpec& spec, int index, const Census& census,
   if (!lattice) return absl::OkStatus();
   column.type = ColumnType::kDiscrete;
   column.lattice_origin = lattice->origin;
-  column.lattice_tolerance = lattice->tolerance;
+  // A lattice that was only found may be wrong: between its points the density is that of the bin.
+  column.lattice_tolerance = declared ? lattice->tolerance : 0.5;
   column.bin_width = lattice->width;
   return absl::OkStatus();
 }

@@ -31,7 +31,7 @@ class ColumnModel {
 
   // Learns types, bounds' transforms and scales from rows [n, specs.size()], n >= 2. Statistics in
   // double. How a column is typed: FitColumn in core/data/column_fit.h. Held-out rows belong into
-  // the fit as well, or a discrete value that only they hold may lie off the lattice.
+  // the fit as well, or a discrete value that only they hold may lie off a declared lattice.
   // INVALID_ARGUMENT with row, column and value for non-finite values, values at or outside
   // declared bounds, a contradictory spec, duplicate names, or when every column is constant.
   static absl::StatusOr<ColumnModel> Fit(std::span<const ColumnSpec> specs,
@@ -66,7 +66,7 @@ class ColumnModel {
                   RowsView<float> out) const;
   // Standardised rows at an offset in [0, num_offsets()) or kBinCentres. log_det[r] is
   // log|d out / d value| summed over active columns; out_of_support[r] is 1 where a constant column
-  // has another value, a bounded one lies outside, or a discrete value lies off its lattice (out[r]
+  // has another value, a bounded one lies outside, or a value lies off a declared lattice (out[r]
   // is then finite, without meaning). Values further than 1e6 standardised units out are scored as
   // that far out.
   void ToModel(RowsView<const double> rows, int offset, RowsView<float> out,

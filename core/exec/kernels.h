@@ -108,6 +108,11 @@ class Kernels {
   virtual void BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
                                      ConstVector log_det_bar, Matrix grad,
                                      Matrix theta_bar) const = 0;
+  // Training may count a log-det s as s - penalty * s^2: a prior that keeps log-scales near 0. Adds to
+  // theta_bar what the second term contributes, log_det_bar being dL/dlog_det.
+  virtual void LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta,
+                                      ConstVector log_det_bar, double penalty,
+                                      Matrix theta_bar) const = 0;
   // theta[:, j] = parameter j of `slice` [1, n] in every row; its adjoint adds sign times the sums
   // over rows.
   virtual void Broadcast(Slice slice, Weights weights, Matrix theta) const = 0;

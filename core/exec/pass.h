@@ -22,6 +22,8 @@ struct Pass {
   // Per-row conditions [rows, context_dim], and where adjoints ADD dL/dcontext (may be empty).
   ConstMatrix context = {};
   Matrix context_bar = {};
+  // Of conditioned log-scales, in adjoints of training; see Kernels::LogScalePenaltyAdjoint.
+  double log_scale_penalty = 0.0;
   // When not empty, one vector a column: triangular transforms add each column's share of the log-det
   // there instead of to the sum.
   std::span<const Vector> column_log_det = {};

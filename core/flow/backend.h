@@ -52,6 +52,10 @@ class TrainSession {
  public:
   virtual ~TrainSession() = default;
 
+  // The gradient that follows is that of the loss plus the mean over rows of penalty * s^2, summed over
+  // the log-scales s that autoregressive layers condition; 0 at first. The loss itself stays plain.
+  void set_log_scale_penalty(double penalty) { log_scale_penalty_ = penalty; }
+
   struct LossAndGradient {
     double loss = 0.0;           // mean of -log p over the rows, nats
     double gradient_norm = 0.0;  // L2 norm of d loss / d parameters
@@ -69,6 +73,12 @@ class TrainSession {
   virtual void Restore(const TrainState& state) = 0;
   // The kept gradient, for tests: layout().size() elements.
   virtual std::span<const float> gradient() const = 0;
+
+ protected:
+  double log_scale_penalty() const { return log_scale_penalty_; }
+
+ private:
+  double log_scale_penalty_ = 0.0;
 };
 
 // Thread-safe. All host rows are row-major and dense; spans are as long as the rows. Calls return

@@ -65,6 +65,12 @@ MILLRACE_HOST_DEVICE inline AffineBar<T> AffineAdjoint(T x, T a, T z_bar, T log_
   return {x_bar, z_bar, (x_bar * x + log_det_bar) * SoftClipDerivative(a)};
 }
 
+// What counting log_det as s - penalty * s^2 adds to the adjoint of a.
+template <typename T>
+MILLRACE_HOST_DEVICE inline T LogScalePenaltyAdjoint(T a, T log_det_bar, T penalty) {
+  return T(-2.0f) * penalty * log_det_bar * SoftClip(a) * SoftClipDerivative(a);
+}
+
 // The z_bar for which AffineAdjoint returns x_bar: log_det does not depend on x.
 template <typename T>
 MILLRACE_HOST_DEVICE inline T AffineAdjointSolve(T a, T x_bar) {

@@ -15,6 +15,8 @@ namespace millrace {
 namespace {
 
 constexpr int kFewColumns = 4;
+constexpr std::int64_t kFewRows = 500;
+constexpr std::int64_t kManyRows = 4000;
 
 // Few columns need many narrow layers, many columns few wide ones; few rows afford neither.
 MafSpec DefaultMaf(std::int64_t rows, int dim) {
@@ -24,13 +26,13 @@ MafSpec DefaultMaf(std::int64_t rows, int dim) {
   // Bounded activations: what the network says of a row far from all it was shown stays bounded too.
   maf.activation = Activation::kTanh;
   if (dim <= kFewColumns) {
-    maf.layers = rows < 4000 ? 6 : 10;
+    maf.layers = rows < kManyRows ? 6 : 10;
     maf.hidden_sizes.assign(3, 32);
-  } else if (rows < 500) {
+  } else if (rows < kFewRows) {
     maf.layers = 2;
     maf.hidden_sizes.assign(3, 32);
-  } else if (rows < 4000) {
-    maf.layers = 4;
+  } else if (rows < kManyRows) {
+    maf.layers = rows < 50 * dim ? 2 : 4;
     maf.hidden_sizes.assign(3, 64);
   } else {
     maf.layers = 6;
@@ -87,6 +89,9 @@ FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int 
   fit.ema_decay = options.ema_decay.value_or(0.998);
   fit.gradient_clip_norm = options.gradient_clip_norm.value_or(5.0);
   fit.patience = options.patience.value_or(static_cast<int>(std::max<std::int64_t>(20, fit.max_epochs / 4)));
+  // Few rows for many columns: conditional variances stay near those of the Gaussian unless the rows
+  // insist.
+  if (dim > kFewColumns && rows >= kFewRows) fit.log_scale_penalty = 630.0 * dim / static_cast<double>(rows);
   fit.seed = options.seed;
   return fit;
 }

@@ -32,6 +32,7 @@ class Run {
   absl::Status Loop(const ProgressCallback& progress,
                     const std::function<absl::Status(const FitState&)>& after_epoch) {
     before_ = state_.seconds;
+    session_.set_log_scale_penalty(options_.log_scale_penalty);
     state_.train = session_.Save();
     if (state_.epoch == 0) MILLRACE_RETURN_IF_ERROR(ScoreStart());
     while (!Ended()) {

@@ -27,6 +27,7 @@ struct FitOptions {
   double weight_decay = 0.0;
   double ema_decay = 0.0;
   double gradient_clip_norm = 5.0;
+  double log_scale_penalty = 0.0;  // TrainSession::set_log_scale_penalty
   std::int64_t patience = 30;  // epochs
   std::uint64_t seed = 0;      // of the shuffles
 

@@ -26,7 +26,7 @@ namespace {
 constexpr std::int64_t kEnoughRows = 20000;
 // The flow replaces the Gaussian when its mean advantage on validation rows is this many of its own
 // standard errors.
-constexpr double kAdvantage = 1.64;
+constexpr double kAdvantage = 1.0;
 constexpr double kRounding = 1e-4;  // of single precision, relative to a log-density
 constexpr double kDefaultFalsePositiveRate = 0.01;
 // Random streams of one training run, told apart by their seeds.

@@ -42,6 +42,8 @@ void Autoregressive::Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) 
   const ConstMatrix x = pass.tape->Pop();
   const Matrix theta_bar = pass.arena.NewMatrix(grad.rows, made_.theta_cols());
   pass.kernels.BijectionAdjoint(bijection_, theta, x, log_det_bar, grad, theta_bar);
+  if (pass.log_scale_penalty > 0.0)
+    pass.kernels.LogScalePenaltyAdjoint(bijection_, theta, log_det_bar, pass.log_scale_penalty, theta_bar);
   made_.Backward(pass, x, theta_bar, 1.0f, grad);
 }
 

@@ -201,6 +201,14 @@ void PlainKernels::BijectionAdjointSolve(ScalarBijection, ConstMatrix theta, Con
   });
 }
 
+void PlainKernels::LogScalePenaltyAdjoint(ScalarBijection, ConstMatrix theta, ConstVector log_det_bar,
+                                          double penalty, Matrix theta_bar) const {
+  for (int r = 0; r < theta.rows; ++r)
+    for (int c = 1; c < theta.cols; c += 2)
+      At(theta_bar, r, c) +=
+          millrace::LogScalePenaltyAdjoint(At(theta, r, c), log_det_bar.data[r], penalty);
+}
+
 // --- base
 // ------------------------------------------------------------------------------------------
 

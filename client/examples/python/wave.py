@@ -31,7 +31,8 @@ def generate_stubs(protos, folder):
     if not files or not plugin or not shutil.which("protoc"):
         sys.exit(f"wave.py: needs protos in {protos}, protoc and grpc_python_plugin")
     subprocess.run(["protoc", f"--proto_path={protos}", f"--python_out={folder}",
-                    f"--grpc_out={folder}", f"--plugin=protoc-gen-grpc={plugin}", *files], check=True)
+                    f"--grpc_out={folder}", f"--plugin=protoc-gen-grpc={plugin}", *files],
+                   check=True)
     sys.path.insert(0, str(folder))
 
 
@@ -89,8 +90,9 @@ class Millrace:
         """New rows. [count, columns]"""
         request = self._messages.SampleRequest(name=name, count=count, seed=seed)
         chunks = [message.rows for message in self._stub.Sample(request)]
-        return np.concatenate([np.frombuffer(chunk.raw_f64_le, "<f8").reshape(chunk.rows, chunk.cols)
-                               for chunk in chunks])
+        return np.concatenate([
+            np.frombuffer(chunk.raw_f64_le, "<f8").reshape(chunk.rows, chunk.cols)
+            for chunk in chunks])
 
     def _matrix(self, rows):
         return self._tables.Matrix(rows=rows.shape[0], cols=rows.shape[1],
@@ -102,8 +104,9 @@ def train(millrace):
     print(f"training {MODEL} on {len(rows)} rows", flush=True)
     for event in millrace.train(MODEL, rows):
         if event.HasField("progress"):
-            print(f"  epoch {event.progress.epoch}: validation {event.progress.validation_nats:.3f} "
-                  "nats, standardised", flush=True)
+            progress = event.progress
+            print(f"  epoch {progress.epoch}: validation {progress.validation_nats:.3f} nats, "
+                  "standardised", flush=True)
         elif event.HasField("done"):
             print(f"version {event.done.version} after {event.done.report.seconds:.1f} s")
 

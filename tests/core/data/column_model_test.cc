@@ -273,11 +273,27 @@ TEST(ColumnModelTest, TellsWhatLiesOutOfSupport) {
   EXPECT_TRUE(outside(2, -2.5));
   EXPECT_TRUE(outside(3, 5.0));
   EXPECT_FALSE(outside(4, 40));  // on the lattice, never seen
-  EXPECT_TRUE(outside(4, 0.5));  // off it
-  EXPECT_TRUE(outside(4, 1.01));
+  EXPECT_FALSE(outside(4, 1.01));  // off a lattice that was only found: the bin's density
   EXPECT_TRUE(outside(5, 0));  // a lattice point at the bound
   EXPECT_TRUE(outside(7, 0.1001));
   EXPECT_FALSE(outside(7, 0.1f));  // the constant, through single precision
+}
+
+TEST(ColumnModelTest, OnlyADeclaredLatticeExcludesWhatLiesBetween) {
+  Rows<double> rows(40, 1);
+  for (int r = 0; r < 40; ++r) rows(r, 0) = r % 4;
+  for (const ColumnType type : {ColumnType::kAuto, ColumnType::kDiscrete}) {
+    const ColumnSpec spec{.name = "a", .type = type};
+    const ColumnModel model = *ColumnModel::Fit({&spec, 1}, rows.view());
+    Rows<double> between(1, 1);
+    between(0, 0) = 1.4;
+    EXPECT_EQ(ToModel(model, between.view(), 0).outside[0] != 0, type == ColumnType::kDiscrete);
+    Rows<double> point(1, 1);
+    point(0, 0) = 1.0;
+    if (type == ColumnType::kAuto) {
+      EXPECT_EQ(ToModel(model, between.view(), 0).x(0, 0), ToModel(model, point.view(), 0).x(0, 0));
+    }
+  }
 }
 
 TEST(ColumnModelTest, MatchesColumnsByName) {

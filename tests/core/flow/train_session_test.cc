@@ -3,9 +3,11 @@
 // them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "core/math/affine.h"
 #include "tests/core/flow/backend_fixture.h"
 #include "tests/support/engines.h"
 
@@ -64,6 +66,40 @@ TEST_F(TrainSessionTest, GradientIsThatOfTheMeanLoss) {
 }
 
 // Kingma, Ba 2015, algorithm 1, with Loshchilov and Hutter's decay.
+// With one column log_det is the log-scale itself, so the penalised objective can be written down.
+TEST_F(TrainSessionTest, PenaltyIsOnSquaredLogScales) {
+  constexpr double kPenalty = 0.7;
+  const FlowSpec spec{.dim = 1, .seed = 3, .maf = MafSpec{.layers = 1, .hidden_sizes = {4}}};
+  const auto flow = *Flow::Create(spec);
+  TrainState start;
+  start.parameters = flow->InitialParameters();
+  const auto output = std::ranges::find(flow->layout().entries(), "0.made.output.bias",
+                                        &ParameterLayout::Entry::name);
+  ASSERT_NE(output, flow->layout().entries().end());
+  const std::size_t a = output->slice.offset + 1;
+  start.parameters[a] = 0.8f;
+  const Rows<float> x = [] {
+    Rows<float> rows(20, 1);
+    for (int r = 0; r < 20; ++r) rows(r, 0) = 0.1f * static_cast<float>(r) - 0.9f;
+    return rows;
+  }();
+  const auto objective = [&](double value) {
+    const double s = SoftClip(value);
+    double sum = 0.0;
+    for (int r = 0; r < 20; ++r) {
+      const double z = x(r, 0) * std::exp(s);
+      sum += 0.5 * z * z - s + kPenalty * s * s;
+    }
+    return sum / 20;
+  };
+  const auto backend = NewBackend(1);
+  const auto session = *backend->StartTraining(flow, start);
+  session->set_log_scale_penalty(kPenalty);
+  session->ComputeGradient(x.view(), {});
+  const double h = 1e-5;
+  EXPECT_NEAR(session->gradient()[a], (objective(0.8 + h) - objective(0.8 - h)) / (2 * h), 1e-5);
+}
+
 TEST_F(TrainSessionTest, StepIsAdam) {
   const auto backend = NewBackend(1);
   const auto session = *backend->StartTraining(flow_, FreshState());

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the measurements share: server and tool, finished cells, the Gaussian they are held against.
+
+MILLRACE_BIN names the folder of the programs (else build/bench/bin, build/release/bin or
+build/dev/bin, the first there is), MILLRACE_DATA that of the data sets (else ../shared/data).
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import threading
+
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def _built_programs():
+    folders = [ROOT / "build" / preset / "bin" for preset in ("bench", "release", "dev")]
+    return next((folder for folder in folders if (folder / "millrace").exists()), folders[0])
+
+
+os.environ.setdefault("MILLRACE_BIN", str(_built_programs()))
+sys.path.append(str(ROOT / "tests/integration"))
+import harness  # noqa: E402
+
+DATA = pathlib.Path(os.environ.get("MILLRACE_DATA", ROOT / "../shared/data"))
+SKIPPED = 77  # exit status that ctest takes for "skipped"
+
+
+def add_options(parser, results):
+    parser.add_argument("--results", type=pathlib.Path, default=ROOT / "build/benchmarks" / results,
+                        help="JSON of finished cells, continued where it exists; %(default)s")
+    parser.add_argument("--options", default="",
+                        help="options for `millrace train`, to compare with the default spec")
+
+
+class Server:
+    """A real server with an empty model folder and the tool beside it, for a `with` block."""
+
+    def __enter__(self):
+        self._folder = tempfile.TemporaryDirectory(prefix="millrace-")
+        self._path = pathlib.Path(self._folder.name)
+        self._server = harness.Server(self._path)
+        try:
+            self._server.ready()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._server.end()
+        self._folder.cleanup()
+
+    def tool(self, *arguments):
+        """What `millrace ARGUMENTS` prints; RuntimeError with its message when it fails."""
+        done = subprocess.run([harness.BIN / "millrace", *map(str, arguments)], capture_output=True,
+                              text=True,
+                              env={**os.environ, "MILLRACE_SERVER": self._server.address})
+        if done.returncode != 0:
+            raise RuntimeError(f"millrace {arguments[0]}: {done.stderr.strip()}")
+        return done.stdout
+
+    def train(self, name, rows, *options):
+        """Trains on rows [n, columns]; what `describe --json` says of the model."""
+        path = self._path / f"{name}.train.npy"
+        np.save(path, np.ascontiguousarray(rows, dtype=np.float64))
+        self.tool("train", name, path, "--quiet", *options)
+        path.unlink()
+        return json.loads(self.tool("describe", name, "--json"))
+
+    def log_prob(self, name, rows):
+        """Log-densities [n] in nats of the rows' own units."""
+        rows_path, out_path = (self._path / f"{name}.{kind}.npy" for kind in ("rows", "log-prob"))
+        np.save(rows_path, np.ascontiguousarray(rows, dtype=np.float64))
+        self.tool("log-prob", name, rows_path, "-o", out_path)
+        table = np.load(out_path)
+        rows_path.unlink()
+        out_path.unlink()
+        return table.reshape(len(rows), -1)[:, 0]
+
+
+class Cells:
+    """Finished cells, kept in a file unless `path` is None; each build of the server has its own.
+    For any thread."""
+
+    def __init__(self, path):
+        self._path = path
+        self._lock = threading.Lock()
+        program = (harness.BIN / "millrace-server").read_bytes()
+        self._build = hashlib.sha256(program).hexdigest()[:12]
+        self._cells = json.loads(path.read_text()) if path and path.exists() else {}
+
+    def get(self, *key):
+        return self._cells.get(self._name(key))
+
+    def put(self, *key, value):
+        with self._lock:
+            self._cells[self._name(key)] = value
+            if self._path is None:
+                return
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            draft = self._path.with_suffix(".tmp")
+            draft.write_text(json.dumps(self._cells, indent=1))
+            draft.replace(self._path)
+
+    def _name(self, key):
+        return " ".join(map(str, (self._build, *key)))
+
+
+class Gaussian:
+    """Maximum-likelihood full-covariance Gaussian of rows. Where standardised rows hardly vary in
+    some direction, their deviation there counts as a thousandth: singular tables have one too."""
+
+    def __init__(self, rows):
+        self._mean = rows.mean(axis=0)
+        deviation = rows.std(axis=0)
+        self._active = deviation > 0
+        self._deviation = deviation[self._active]
+        z = self._standardise(rows)
+        variances, self._axes = np.linalg.eigh(z.T @ z / len(z))
+        self._variances = np.maximum(variances, 1e-6)
+
+    def log_prob(self, rows):
+        """Nats of the rows' own units, constant columns left out. [n]"""
+        squares = ((self._standardise(rows) @ self._axes) ** 2 / self._variances).sum(axis=1)
+        log_det = 0.5 * np.log(2 * np.pi * self._variances).sum() + np.log(self._deviation).sum()
+        return -0.5 * squares - log_det
+
+    def _standardise(self, rows):
+        return (rows - self._mean)[:, self._active] / self._deviation
+
+
+def describe_flow(model):
+    """The chosen architecture in a few words."""
+    if model["report"]["fell_back_to_gaussian"]:
+        return "Gaussian"
+    maf = model["flow"]["maf"]
+    sizes = maf["hidden_sizes"]
+    hidden = f"{len(sizes)}×{sizes[0]}" if len(set(sizes)) == 1 else "×".join(map(str, sizes))
+    kind = "residual " if maf["residual"] else ""
+    activation, mixing = (maf[field].split("_")[-1].lower() for field in ("activation", "mixing"))
+    return f"{maf['layers']} × {hidden} {kind}{activation}, {mixing}"
+
+
+def mean_and_error(values):
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def where():
+    """Processor, cores and commit; '+' where the tree differs from the commit."""
+    info = pathlib.Path("/proc/cpuinfo").read_text()
+    model = next((line.split(":")[1].strip() for line in info.splitlines()
+                  if line.startswith("model name")), "unknown processor")
+    simd = "AVX-512" if "avx512f" in info else "AVX2" if "avx2" in info else "no AVX2"
+
+    def git(*arguments):
+        return subprocess.run(["git", "-C", ROOT, *arguments], capture_output=True,
+                              text=True).stdout
+
+    commit = git("rev-parse", "--short", "HEAD").strip()
+    commit += "+" if git("status", "--porcelain") else ""
+    return f"{len(os.sched_getaffinity(0))} cores of an {model} ({simd}), commit {commit}"

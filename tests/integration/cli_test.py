@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command of the tool against a real server, over every kind of input and output."""
+
+import csv
+import gzip
+import io
+import json
+import unittest
+
+import numpy
+from harness import QUICK, Session
+
+
+def rows_of(text):
+    """The rows of a CSV as dictionaries of floats."""
+    return [{name: float(value) for name, value in row.items()}
+            for row in csv.DictReader(io.StringIO(text))]
+
+
+def column(text, name):
+    return [row[name] for row in rows_of(text)]
+
+
+class Commands(Session):
+    def test_every_kind_of_input_gives_the_same_model_and_answers(self):
+        values = numpy.loadtxt(self.table, delimiter=",", skiprows=1)
+        text = self.table.read_bytes()
+        (self.folder / "moons.csv.gz").write_bytes(gzip.compress(text))
+        (self.folder / "semicolons.csv").write_bytes(text.replace(b",", b";"))
+        (self.folder / "headless.csv").write_bytes(text.partition(b"\n")[2])
+        numpy.save(self.folder / "moons.npy", values)
+        numpy.savez_compressed(self.folder / "moons.npz", X=values, y=values[:, 0])
+        inputs = {"csv": ("moons.csv", b""), "gz": ("moons.csv.gz", b""),
+                  "semicolons": ("semicolons.csv", b""), "headless": ("headless.csv", b""),
+                  "npy": ("moons.npy", b""), "npz": ("moons.npz", b""), "stdin": ("-", text)}
+        expected = self.ask("log-prob", "moons", "moons.csv")
+        for name, (file, stdin) in inputs.items():
+            with self.subTest(input=name):
+                self.ask("train", f"from-{name}", file, "-q", *QUICK, stdin=stdin)
+                self.assertEqual(expected, self.ask("log-prob", f"from-{name}", file, stdin=stdin))
+
+    def test_train_reports_what_it_took_and_what_it_made(self):
+        out, err = self.tool(self.server, "train", "report", "moons.csv", *QUICK)
+        self.assertIn("accepted 1000 rows of 2 columns", err)
+        self.assertRegex(out, r"model report version 1\n")
+        self.assertRegex(out, r"held out +-?\d+\.\d+ ± \d+\.\d+ nats per row")
+
+        out, err = self.tool(self.server, "train", "report", "moons.csv", "--json", "-q", *QUICK)
+        self.assertEqual("", err)
+        done = json.loads(out)
+        self.assertEqual("2", done["version"])
+        report = done["report"]
+        self.assertEqual(1000, sum(int(report[f"{part}_rows"])
+                                   for part in ("fit", "validation", "calibration")))
+        self.assertFalse(report["fell_back_to_gaussian"])
+        self.assertGreater(report["held_out"]["user_nats"],
+                           report["gaussian_held_out"]["user_nats"])
+
+    def test_log_prob_in_every_format(self):
+        text = self.ask("log-prob", "moons", "moons.csv")
+        expected = numpy.array(column(text, "log_prob"))
+        self.assertEqual(1000, len(expected))
+        self.ask("log-prob", "moons", "moons.csv", "-o", "out.npy")
+        numpy.testing.assert_array_equal(expected, numpy.load(self.folder / "out.npy").ravel())
+        lines = self.ask("log-prob", "moons", "moons.csv", "--format", "jsonl").splitlines()
+        numpy.testing.assert_array_equal(expected, [json.loads(l)["log_prob"] for l in lines])
+
+        mean, error, rows = map(float, self.ask("log-prob", "moons", "moons.csv", "--mean").split())
+        self.assertEqual(1000, rows)
+        self.assertAlmostEqual(expected.mean(), mean, places=9)
+        self.assertAlmostEqual(expected.std(ddof=1) / len(expected) ** 0.5, error, places=9)
+
+        beside = rows_of(self.ask("log-prob", "moons", "moons.csv", "--with-input"))
+        given = rows_of(self.table.read_text())
+        self.assertEqual([row["x"] for row in given], [row["x"] for row in beside])
+        self.assertEqual(list(expected), [row["log_prob"] for row in beside])
+
+    def test_columns_are_matched_by_name(self):
+        swapped = b"note,y,x\n" + b"".join(b"a,%r,%r\n" % (row["y"], row["x"])
+                                           for row in rows_of(self.table.read_text()))
+        expected = self.ask("log-prob", "moons", "moons.csv")
+        self.assertEqual(expected, self.ask("log-prob", "moons", "--columns", "y,x", stdin=swapped))
+        _, err = self.tool(self.server, "log-prob", "moons", "--columns", "y", stdin=swapped,
+                           status=1)
+        self.assertIn("'x'", err)
+
+    def test_score(self):
+        (self.folder / "odd.csv").write_text("x,y\n0,1\n0,0.5\n50,-50\n")
+        out, err = self.tool(self.server, "score", "moons", "odd.csv",
+                             "--false-positive-rate", "0.05")
+        rows = rows_of(out)
+        self.assertEqual([0, 1], [rows[0]["is_anomaly"], rows[2]["is_anomaly"]])
+        self.assertIn("of 3 rows are anomalies at false-positive rate 0.05 (model moons", err)
+        self.assertEqual(column(self.ask("log-prob", "moons", "odd.csv"), "log_prob"),
+                         [row["log_prob"] for row in rows])
+        calibration = json.loads(self.ask("describe", "moons", "--json"))["calibration"]
+        n = int(calibration["rows"])
+        for row in rows:
+            rank = row["tail_probability"] * (n + 1)
+            self.assertAlmostEqual(round(rank), rank, places=9)
+        self.assertEqual(1 / (n + 1), rows[2]["tail_probability"])
+
+        _, err = self.tool(self.server, "score", "moons", "odd.csv", "--false-positive-rate",
+                           str(0.5 / (n + 1)), status=1)
+        self.assertIn("[FAILED_PRECONDITION]", err)
+
+    def test_contributions(self):
+        rows = rows_of(self.ask("score", "moons", "moons.csv", "--contributions", "conditional"))
+        for row in rows:  # log p(x) = log p(x, y) - log p(y | x) holds for each
+            self.assertLess(abs(row["contribution_x"]) + abs(row["contribution_y"]), 100)
+        _, err = self.tool(self.server, "score", "moons", "moons.csv", "--contributions", "chain",
+                           status=1)
+        self.assertIn("[INVALID_ARGUMENT]", err)
+
+        self.ask("train", "chain", "moons.csv", "-q", "--layers", "1", "--mixing", "none",
+                 "--hidden", "24", "--batch-size", "100", "--learning-rate", "0.005",
+                 "--max-epochs", "15")
+        for row in rows_of(self.ask("score", "chain", "moons.csv", "--contributions", "chain")):
+            self.assertAlmostEqual(row["log_prob"], row["contribution_x"] + row["contribution_y"],
+                                   delta=1e-4)
+
+    def test_sample(self):
+        text = self.ask("sample", "moons", "-n", "1000", "--seed", "5")
+        self.assertEqual(1000, len(rows_of(text)))
+        self.assertEqual(text, self.ask("sample", "moons", "-n", "1000", "--seed", "5"))
+        self.assertNotEqual(text, self.ask("sample", "moons", "-n", "1000", "--seed", "6"))
+        # A row depends on the seed and its number only.
+        self.assertTrue(text.startswith(self.ask("sample", "moons", "-n", "10", "--seed", "5")))
+        self.ask("sample", "moons", "-n", "1000", "--seed", "5", "-o", "out.npy")
+        drawn = numpy.load(self.folder / "out.npy")
+        numpy.testing.assert_array_equal(column(text, "x"), drawn[:, 0])
+        # Drawn rows are about as likely as the rows that were learned.
+        learned = self.ask("log-prob", "moons", "moons.csv", "--mean").split()[0]
+        likely = self.ask("log-prob", "moons", "--mean", stdin=text.encode()).split()[0]
+        self.assertAlmostEqual(float(learned), float(likely), delta=0.5)
+        cold = self.ask("sample", "moons", "-n", "1000", "--temperature", "0.1", "--seed", "5")
+        self.assertLess(numpy.std(column(cold, "x")), numpy.std(column(text, "x")))
+
+    def test_interpolate(self):
+        given = rows_of(self.table.read_text())
+        for method in ("linear", "spherical"):
+            path = rows_of(self.ask("interpolate", "moons", "moons.csv", "--rows", "3,7",
+                                    "--steps", "6", "--method", method))
+            self.assertEqual([0, 0.2, 0.4, 0.6, 0.8, 1], [row["t"] for row in path])
+            for end, row in ((path[0], given[3]), (path[-1], given[7])):
+                self.assertAlmostEqual(row["x"], end["x"], delta=1e-4)
+                self.assertAlmostEqual(row["y"], end["y"], delta=1e-4)
+
+    def test_models_describe_and_delete(self):
+        for seed in ("1", "2"):
+            self.ask("train", "twice", "moons.csv", "-q", "--seed", seed, *QUICK)
+        listed = [json.loads(line) for line in self.ask("models", "--json").splitlines()]
+        self.assertEqual(["2"], [model["version"] for model in listed if model["name"] == "twice"])
+        self.assertEqual(2, len(self.ask("models", "twice", "--json").splitlines()))
+        self.assertRegex(self.ask("models", "twice"), r"twice +1 +active +2 ")
+        self.assertIn("model twice version 2, active", self.ask("describe", "twice"))
+        described = json.loads(self.ask("describe", "twice:1", "--json"))
+        self.assertEqual(["x", "y"], [c["spec"]["name"] for c in described["columns"]])
+        self.assertEqual(2, described["flow"]["maf"]["layers"])
+
+        self.ask("delete", "twice:2")
+        self.assertIn("model twice version 1", self.ask("describe", "twice"))
+        self.ask("delete", "twice", "--all-versions")
+        self.tool(self.server, "describe", "twice", status=1)
+
+    def test_generate_knows_its_density(self):
+        toys = ("checkerboard", "circles", "eight-gaussians", "pinwheel", "rings", "swiss-roll",
+                "two-moons", "two-spirals")
+        for toy in toys:
+            with self.subTest(toy=toy):
+                text = self.ask("generate", toy, "-n", "500", "--seed", "3", "--log-density")
+                densities = column(text, "log_density")
+                mean = self.ask("generate", toy, "-n", "500", "--seed", "3", "--mean-log-density",
+                                "-o", "toy.csv").split()[0]
+                self.assertAlmostEqual(sum(densities) / 500, float(mean), places=9)
+
+
+if __name__ == "__main__":
+    unittest.main()

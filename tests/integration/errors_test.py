@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tool says and which status it ends with when something is wrong."""
+
+import gzip
+import unittest
+
+import numpy
+from harness import Session
+
+# Arguments, exit status, what standard error says.
+CASES = (
+    (("train", "Bad Name", "moons.csv"), 1, "name"),
+    (("train", "bad", "absent.csv"), 3, "absent.csv: cannot open"),
+    (("train", "bad", "letters.csv"), 3, "letters.csv:3:2: 'abc' is not a number"),
+    (("train", "bad", "cut.csv.gz"), 3, "cut.csv.gz"),
+    (("train", "bad", "cut.npy"), 3, "cut.npy"),
+    (("train", "bad", "one.csv"), 1, "rows"),
+    (("train", "bad", "moons.csv", "--layers", "-1"), 2, "--layers"),
+    (("train", "bad", "moons.csv", "--bounds", "z=0:1"), 1, "'z'"),
+    (("train", "bad", "moons.csv", "--bounds", "x=0:0.001"), 1, "moons.csv:"),
+    (("log-prob", "absent", "moons.csv"), 1, "[NOT_FOUND]"),
+    (("log-prob", "moons:99", "moons.csv"), 1, "version: 99"),
+    (("log-prob", "moons:x", "moons.csv"), 2, "VERSION"),
+    (("log-prob", "../moons", "moons.csv"), 1, "[INVALID_ARGUMENT]"),
+    (("log-prob", "moons", "nan.csv"), 3, "nan.csv:2:1"),
+    (("log-prob", "moons", "moons.csv", "-o", "no/such/folder.csv"), 3, "no/such/folder.csv"),
+    (("sample", "moons"), 2, "--count"),
+    (("sample", "moons", "-n", "99999999999"), 1, "count"),
+    (("sample", "moons", "-n", "1", "--temperature", "-1"), 1, "temperature"),
+    (("interpolate", "moons", "moons.csv", "--rows", "0,1000"), 3, "moons.csv"),
+    (("interpolate", "moons", "moons.csv", "--steps", "1"), 1, "steps"),
+    (("describe", "absent"), 1, "[NOT_FOUND]"),
+    (("models", "absent"), 1, "[NOT_FOUND]"),
+    (("delete", "absent:1"), 1, "[NOT_FOUND]"),
+    (("generate", "no-toy", "-n", "1"), 2, "no-toy"),
+    (("no-command",), 2, "no-command"),
+    (("models", "--server", "127.0.0.1:1", "--timeout", "5s"), 4, "127.0.0.1:1"),
+)
+
+
+class Errors(Session):
+    def setUp(self):
+        super().setUp()
+        text = self.table.read_bytes()
+        (self.folder / "letters.csv").write_text("x,y\n1,2\n3,abc\n")
+        (self.folder / "nan.csv").write_text("x,y\nnan,2\n")
+        (self.folder / "one.csv").write_text("x,y\n1,2\n")
+        (self.folder / "cut.csv.gz").write_bytes(gzip.compress(text)[:-200])
+        numpy.save(self.folder / "whole.npy", numpy.ones((100, 2)))
+        (self.folder / "cut.npy").write_bytes((self.folder / "whole.npy").read_bytes()[:-1])
+
+    def test_every_error_has_its_place_and_status(self):
+        for arguments, status, says in CASES:
+            with self.subTest(arguments=arguments):
+                out, err = self.tool(self.server, *arguments, status=status)
+                self.assertEqual("", out)
+                self.assertIn(says, err)
+        self.assertNotIn('"bad"', self.ask("models", "--json"))
+        self.ask("log-prob", "moons", "moons.csv")  # the server is unharmed
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -103,7 +103,8 @@ class Client {
   explicit Client(ClientOptions options = {});
 
   // Sends the whole table, then reports progress until the model is published. Where
-  // `spec.columns` is empty, the columns are named as the first piece of the table names them. A source's error cancels the training and is returned. Never repeated by itself.
+  // `spec.columns` is empty, the columns are named as the first piece of the table names them. A
+  // source's error cancels the training and is returned. Never repeated by itself.
   absl::StatusOr<v1::TrainDone> Train(const v1::TrainSpec& spec, const TableSource& source,
                                       const TrainObserver& observer = {},
                                       const CallOptions& call = {}) const;

@@ -35,9 +35,9 @@ struct Nats {
 
 struct TrainingReport {
   // In standardised units; the user's units are log_unit less (ColumnModel::log_unit).
-  Nats fit;          // rows the weights were fitted to
-  Nats validation;   // rows that decided when to stop
-  Nats held_out;     // calibration rows
+  Nats fit;                // rows the weights were fitted to
+  Nats validation;         // rows that decided when to stop
+  Nats held_out;           // calibration rows
   Nats gaussian_held_out;  // a full-covariance Gaussian of the fitted rows, on the calibration rows
   double log_unit = 0.0;
   std::int64_t epochs = 0;  // completed
@@ -46,8 +46,9 @@ struct TrainingReport {
   std::int64_t best_epoch = 0;  // whose weights were kept; 0: the untrained flow's
   int divergences = 0;          // times a step was taken back
   StopReason stop_reason = StopReason::kUnspecified;
-  bool gaussian_fallback = false;      // the flow was not better than the Gaussian and was replaced by it
-  std::vector<std::string> warnings;   // for people
+  bool gaussian_fallback =
+      false;  // the flow was not better than the Gaussian and was replaced by it
+  std::vector<std::string> warnings;  // for people
   friend bool operator==(const TrainingReport&, const TrainingReport&) = default;
 };
 

@@ -16,8 +16,9 @@ namespace millrace::internal {
 
 }  // namespace millrace::internal
 
-#define MILLRACE_CHECK(condition)                                                              \
-  (static_cast<bool>(condition) ? static_cast<void>(0)                                         \
-                                : ::millrace::internal::CheckFailed(__FILE__, __LINE__, #condition))
+#define MILLRACE_CHECK(condition) \
+  (static_cast<bool>(condition)   \
+       ? static_cast<void>(0)     \
+       : ::millrace::internal::CheckFailed(__FILE__, __LINE__, #condition))
 
 #endif  // MILLRACE_CORE_BASE_CHECK_H_

@@ -18,7 +18,8 @@ std::vector<double> InverseCholesky(std::span<const double> covariance, int dim)
       if (j < i) {
         root[i * n + j] = sum / root[j * n + j];
       } else {
-        root[i * n + i] = std::sqrt(std::max(sum, kSmallestPivot * std::max(1.0, covariance[i * n + i])));
+        root[i * n + i] =
+            std::sqrt(std::max(sum, kSmallestPivot * std::max(1.0, covariance[i * n + i])));
       }
     }
   }

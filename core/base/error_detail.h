@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where in the input a fault lies, in a form for programs. It travels inside absl::Status as payloads
-// (one a field), and in its message as text; the server puts it on the wire.
+// Where in the input a fault lies, in a form for programs. It travels inside absl::Status as
+// payloads (one a field), and in its message as text; the server puts it on the wire.
 #ifndef MILLRACE_CORE_BASE_ERROR_DETAIL_H_
 #define MILLRACE_CORE_BASE_ERROR_DETAIL_H_
 
@@ -18,7 +18,7 @@
 namespace millrace {
 
 struct ErrorDetail {
-  std::string field = {};                             // path from the input's root: "options.batch_size"
+  std::string field = {};  // path from the input's root: "options.batch_size"
   std::optional<std::int64_t> row = std::nullopt;     // counted from 0
   std::optional<std::int64_t> column = std::nullopt;  // counted from 0
   std::string value = {};                             // offending, as text; shown escaped and cut
@@ -78,7 +78,8 @@ inline ErrorDetail DetailOf(const absl::Status& status) {
           .expected = internal::DetailText(status, internal::kDetailExpected)};
 }
 
-// A status whose message is made of the detail: "rows, row 3, column 1: nan; expected a finite number".
+// A status whose message is made of the detail: "rows, row 3, column 1: nan; expected a finite
+// number".
 inline absl::Status MakeError(absl::StatusCode code, const ErrorDetail& detail) {
   std::string message = detail.field;
   if (detail.row) absl::StrAppend(&message, ", row ", *detail.row);

@@ -8,14 +8,15 @@
 
 namespace millrace {
 
-// Rows of every block are padded to a multiple of this, so that kernels never need a tail loop. What
-// stands in the padding is finite and without meaning.
+// Rows of every block are padded to a multiple of this, so that kernels never need a tail loop.
+// What stands in the padding is finite and without meaning.
 inline constexpr int kRowAlign = 16;
 
 constexpr int RoundUp(int n, int multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // Element (r, c) stands at buffer[offset + c * stride + r], counted in elements: samples are
-// contiguous per feature. `stride` is at least RoundUp(rows, kRowAlign) and a multiple of kRowAlign.
+// contiguous per feature. `stride` is at least RoundUp(rows, kRowAlign) and a multiple of
+// kRowAlign.
 struct Matrix {
   void* buffer = nullptr;
   std::ptrdiff_t offset = 0;
@@ -60,7 +61,8 @@ struct ConstVector {
 
   ConstVector() = default;
   ConstVector(const double* d, int s) : data(d), size(s) {}
-  ConstVector(const Vector& v) : data(v.data), size(v.size) {}  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor): a view of a view
+  ConstVector(const Vector& v) : data(v.data), size(v.size) {}
 };
 
 }  // namespace millrace

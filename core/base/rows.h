@@ -17,11 +17,14 @@ struct RowsView {
   int cols = 0;
 
   T& operator()(std::int64_t r, int c) const { return data[r * cols + c]; }
-  std::span<T> row(std::int64_t r) const { return {data + r * cols, static_cast<std::size_t>(cols)}; }
+  std::span<T> row(std::int64_t r) const {
+    return {data + r * cols, static_cast<std::size_t>(cols)};
+  }
   RowsView Slice(std::int64_t begin, std::int64_t count) const {
     return {data + begin * cols, count, cols};
   }
-  operator RowsView<const T>() const { return {data, rows, cols}; }  // NOLINT(google-explicit-constructor)
+  // NOLINTNEXTLINE(google-explicit-constructor): a view of a view
+  operator RowsView<const T>() const { return {data, rows, cols}; }
 };
 
 template <typename T>

@@ -34,7 +34,8 @@ Made::Made(const MadeSpec& spec, const std::string& prefix, ParameterLayout& lay
   const auto ends = [&](const std::vector<int>& degrees) {
     std::vector<int> end(spec.dim + 1);
     for (int k = 0; k <= spec.dim; ++k)
-      end[k] = static_cast<int>(std::upper_bound(degrees.begin(), degrees.end(), k) - degrees.begin());
+      end[k] =
+          static_cast<int>(std::upper_bound(degrees.begin(), degrees.end(), k) - degrees.begin());
     return end;
   };
   // Columns 1 .. dim, as the inputs of the first layer: column k has degree k.
@@ -128,9 +129,10 @@ void Made::UnitAdjoints(Pass& pass, int l, int begin, int end, ConstMatrix theta
                         const Hidden& value, const Hidden& bar) const {
   const bool last = l + 1 == num_hidden();
   const ConstMatrix next = last ? theta_bar : ConstMatrix(bar[l + 1]);
-  // Of the adjoints above, those of lower degree do not depend on these units and may not be known yet:
-  // the staircase leaves them out.
-  pass.kernels.DenseInputAdjoint(layers_[l + 1].dense, {0, next.cols, begin, end}, pass.weights, next,
+  // Of the adjoints above, those of lower degree do not depend on these units and may not be known
+  // yet: the staircase leaves them out.
+  pass.kernels.DenseInputAdjoint(layers_[l + 1].dense, {0, next.cols, begin, end}, pass.weights,
+                                 next,
                                  /*accumulate=*/false, bar[l]);
   const Matrix units = bar[l].Columns(begin, end - begin);
   pass.kernels.ActivationAdjoint(spec_.activation, value[l].Columns(begin, end - begin), units);
@@ -144,30 +146,34 @@ void Made::ParameterAdjoints(Pass& pass, ConstMatrix x, ConstMatrix theta_bar, c
     for (int l = 0; l <= num_hidden(); ++l) {
       const ConstMatrix in = l == 0 ? x : ConstMatrix(value[l - 1]);
       const ConstMatrix out_bar = l == num_hidden() ? theta_bar : ConstMatrix(bar[l]);
-      pass.kernels.DenseWeightAdjoint(layers_[l].dense, in, out_bar, sign, pass.arena, pass.gradients);
+      pass.kernels.DenseWeightAdjoint(layers_[l].dense, in, out_bar, sign, pass.arena,
+                                      pass.gradients);
     }
   }
   if (spec_.context_dim == 0) return;
   DenseLayer context = context_;
   context.bias = {};  // its gradient is the first layer's
   if (!pass.gradients.empty())
-    pass.kernels.DenseWeightAdjoint(context, pass.context, bar[0], sign, pass.arena, pass.gradients);
+    pass.kernels.DenseWeightAdjoint(context, pass.context, bar[0], sign, pass.arena,
+                                    pass.gradients);
   if (pass.context_bar.empty()) return;
   const Arena::Scope scope(pass.arena);
   const Matrix context_bar = pass.arena.NewMatrix(x.rows, spec_.context_dim);
-  pass.kernels.DenseInputAdjoint(context, {0, bar[0].cols, 0, spec_.context_dim}, pass.weights, bar[0],
+  pass.kernels.DenseInputAdjoint(context, {0, bar[0].cols, 0, spec_.context_dim}, pass.weights,
+                                 bar[0],
                                  /*accumulate=*/false, context_bar);
   if (sign < 0) pass.kernels.Negate(context_bar);
   pass.kernels.Add(context_bar, pass.context_bar);
 }
 
-void Made::Backward(Pass& pass, ConstMatrix x, ConstMatrix theta_bar, float sign, Matrix x_bar) const {
+void Made::Backward(Pass& pass, ConstMatrix x, ConstMatrix theta_bar, float sign,
+                    Matrix x_bar) const {
   const Arena::Scope scope(pass.arena);
   const Hidden value = PopHidden(pass);
   const Hidden bar = NewHidden(pass, x.rows);
-  for (int l = num_hidden(); l-- > 0;)
-    UnitAdjoints(pass, l, 0, bar[l].cols, theta_bar, value, bar);
-  pass.kernels.DenseInputAdjoint(layers_[0].dense, {0, bar[0].cols, 0, spec_.dim}, pass.weights, bar[0],
+  for (int l = num_hidden(); l-- > 0;) UnitAdjoints(pass, l, 0, bar[l].cols, theta_bar, value, bar);
+  pass.kernels.DenseInputAdjoint(layers_[0].dense, {0, bar[0].cols, 0, spec_.dim}, pass.weights,
+                                 bar[0],
                                  /*accumulate=*/true, x_bar);
   ParameterAdjoints(pass, x, theta_bar, value, bar, sign);
 }
@@ -213,8 +219,8 @@ void Made::Sweep::Advance(int i) {
   range.output_begin = i * made_.spec_.parameters;
   range.output_end = range.output_begin + made_.spec_.parameters;
   const int last = made_.num_hidden() - 1;
-  made_.Multiply(pass_, last + 1, range, value_[last], DenseStart::kAccumulate, Activation::kIdentity,
-                 theta_);
+  made_.Multiply(pass_, last + 1, range, value_[last], DenseStart::kAccumulate,
+                 Activation::kIdentity, theta_);
 }
 
 void Made::Sweep::Finish() { made_.PushHidden(pass_, value_); }
@@ -233,8 +239,8 @@ void Made::ReverseSweep::Advance(int i) {
   for (int l = made_.num_hidden(); l-- > 0;)
     made_.UnitAdjoints(pass_, l, made_.UnitsBelow(l, degree), made_.UnitsBelow(l, degree + 1),
                        theta_bar_, value_, bar_);
-  pass_.kernels.DenseInputAdjoint(made_.layers_[0].dense, {0, bar_[0].cols, i, i + 1}, pass_.weights,
-                                  bar_[0], /*accumulate=*/true, x_bar_);
+  pass_.kernels.DenseInputAdjoint(made_.layers_[0].dense, {0, bar_[0].cols, i, i + 1},
+                                  pass_.weights, bar_[0], /*accumulate=*/true, x_bar_);
 }
 
 void Made::ReverseSweep::Finish(ConstMatrix x, float sign) {
@@ -250,14 +256,16 @@ void Made::Initialise(std::uint64_t seed, std::span<float> parameters) const {
     for (int o = 0; o < layer.weight.rows; ++o) {
       const int inputs = layer.extent.empty() ? layer.weight.cols : layer.extent[o];
       // As wide as the inputs it has, not as those the mask took (LeCun et al. 1998).
-      const double bound = bound_of_dense > 0.0 ? bound_of_dense : 1.0 / std::sqrt(std::max(1, inputs));
+      const double bound =
+          bound_of_dense > 0.0 ? bound_of_dense : 1.0 / std::sqrt(std::max(1, inputs));
       for (int i = 0; i < inputs; ++i)
         parameters[layer.weight.offset + static_cast<std::size_t>(o) * layer.weight.ld + i] =
             static_cast<float>(bound * (2.0 * UniformAt(seed, stream, o, i) - 1.0));
     }
   };
   // Blocks start near the identity, the output at zero: the whole transform starts as the identity.
-  for (int l = 0; l < num_hidden(); ++l) fill(layers_[l].dense, IsBlockEnd(l) && l > 0 ? 1e-3 : 0.0);
+  for (int l = 0; l < num_hidden(); ++l)
+    fill(layers_[l].dense, IsBlockEnd(l) && l > 0 ? 1e-3 : 0.0);
   if (spec_.context_dim > 0) {
     DenseLayer context = context_;
     fill(context, 0.0);

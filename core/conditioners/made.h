@@ -27,10 +27,11 @@ struct MadeSpec {
 };
 
 // Columns are numbered 1 .. dim. A hidden unit of degree k uses columns 1 .. k and the context; the
-// parameters of column i use units of degree below i. Degrees are spread evenly over 1 .. dim - 1 (0 ..
-// dim - 1 with a context, so that it reaches the first column) and include both ends, so that every
-// column but the last is used even where there are fewer units than columns. Units are sorted by degree:
-// masked layers are staircases and nothing outside them is stored as anything but zero or multiplied.
+// parameters of column i use units of degree below i. Degrees are spread evenly over 1 .. dim - 1
+// (0 .. dim - 1 with a context, so that it reaches the first column) and include both ends, so that
+// every column but the last is used even where there are fewer units than columns. Units are sorted
+// by degree: masked layers are staircases and nothing outside them is stored as anything but zero
+// or multiplied.
 //
 //   plain:    a_1 = f(W_1 x + C c + b_1), a_l = f(W_l a_(l-1) + b_l), theta = W a_L + b
 //   residual: h = W_1 x + C c + b_1; per block h += W' f(W f(h) + b) + b'; theta = W f(h) + b
@@ -51,8 +52,8 @@ class Made {
 
   // theta [rows, theta_cols()] of x [rows, dim]. With a tape, pushes the activations.
   void Forward(Pass& pass, ConstMatrix x, Matrix theta) const;
-  // After Forward or a finished sweep with a tape: adds to x_bar and, `sign` times, to the parameter and
-  // context gradients.
+  // After Forward or a finished sweep with a tape: adds to x_bar and, `sign` times, to the
+  // parameter and context gradients.
   void Backward(Pass& pass, ConstMatrix x, ConstMatrix theta_bar, float sign, Matrix x_bar) const;
 
  private:
@@ -60,13 +61,13 @@ class Made {
   using Hidden = std::array<Matrix, MadeSpec::kMaxHiddenLayers>;
 
  public:
-  // Incremental evaluation while x is being found column by column. Each hidden unit is computed once,
-  // as soon as its columns are known: a whole sweep costs one Forward.
+  // Incremental evaluation while x is being found column by column. Each hidden unit is computed
+  // once, as soon as its columns are known: a whole sweep costs one Forward.
   class Sweep {
    public:
     Sweep(const Made& made, Pass& pass, ConstMatrix x, Matrix theta);
-    // Writes the columns of theta that belong to column i; x's columns before i hold their final values.
-    // To be called for i = 0, 1, .. dim - 1.
+    // Writes the columns of theta that belong to column i; x's columns before i hold their final
+    // values. To be called for i = 0, 1, .. dim - 1.
     void Advance(int i);
     // With a tape, pushes the activations, as Forward does.
     void Finish();
@@ -83,14 +84,14 @@ class Made {
     int group_ = 0;  // first column of the group in progress
   };
 
-  // The adjoint's counterpart: columns of x_bar are found from the last to the first, the adjoint of each
-  // hidden unit as soon as those of all that use it are known.
+  // The adjoint's counterpart: columns of x_bar are found from the last to the first, the adjoint
+  // of each hidden unit as soon as those of all that use it are known.
   class ReverseSweep {
    public:
     // With the activations on the tape, which are popped.
     ReverseSweep(const Made& made, Pass& pass, ConstMatrix theta_bar, Matrix x_bar);
-    // Adds to column i of x_bar what it contributes to the parameters of later columns, whose theta_bar
-    // is final. To be called for i = dim - 1, .. 0.
+    // Adds to column i of x_bar what it contributes to the parameters of later columns, whose
+    // theta_bar is final. To be called for i = dim - 1, .. 0.
     void Advance(int i);
     // After column 0: adds `sign` times the parameter and context gradients.
     void Finish(ConstMatrix x, float sign);
@@ -128,8 +129,8 @@ class Made {
   // Turns sums before the activation of units [begin, end) into values.
   void Complete(Pass& pass, int l, int begin, int end, Matrix skip, const Hidden& value) const;
   // Adjoints of units [begin, end) of layer l before the activation, from those that use them.
-  void UnitAdjoints(Pass& pass, int l, int begin, int end, ConstMatrix theta_bar, const Hidden& value,
-                    const Hidden& bar) const;
+  void UnitAdjoints(Pass& pass, int l, int begin, int end, ConstMatrix theta_bar,
+                    const Hidden& value, const Hidden& bar) const;
   void ParameterAdjoints(Pass& pass, ConstMatrix x, ConstMatrix theta_bar, const Hidden& value,
                          const Hidden& bar, float sign) const;
 

@@ -14,26 +14,30 @@ using cpu::Column;
 using cpu::PaddedRows;
 using cpu::ToPack;
 
-void CpuKernels::BijectionForward(ScalarBijection, ConstMatrix theta, Matrix x, Vector log_det) const {
+void CpuKernels::BijectionForward(ScalarBijection, ConstMatrix theta, Matrix x,
+                                  Vector log_det) const {
   for (int c = 0; c < x.cols; ++c) {
     float* column = Column(x, c);
     const float* t = Column(theta, 2 * c);
     const float* a = Column(theta, 2 * c + 1);
     for (int r = 0; r < PaddedRows(x); r += Pack::kWidth) {
-      const Mapped<Pack> z = AffineForward(Pack::Load(column + r), Pack::Load(t + r), Pack::Load(a + r));
+      const Mapped<Pack> z =
+          AffineForward(Pack::Load(column + r), Pack::Load(t + r), Pack::Load(a + r));
       z.value.Store(column + r);
       AddTo(log_det.data + r, z.log_det);
     }
   }
 }
 
-void CpuKernels::BijectionInverse(ScalarBijection, ConstMatrix theta, Matrix z, Vector log_det) const {
+void CpuKernels::BijectionInverse(ScalarBijection, ConstMatrix theta, Matrix z,
+                                  Vector log_det) const {
   for (int c = 0; c < z.cols; ++c) {
     float* column = Column(z, c);
     const float* t = Column(theta, 2 * c);
     const float* a = Column(theta, 2 * c + 1);
     for (int r = 0; r < PaddedRows(z); r += Pack::kWidth) {
-      const Mapped<Pack> x = AffineInverse(Pack::Load(column + r), Pack::Load(t + r), Pack::Load(a + r));
+      const Mapped<Pack> x =
+          AffineInverse(Pack::Load(column + r), Pack::Load(t + r), Pack::Load(a + r));
       x.value.Store(column + r);
       AddTo(log_det.data + r, x.log_det);
     }
@@ -56,7 +60,8 @@ void CpuKernels::BijectionAdjoint(ScalarBijection, ConstMatrix theta, ConstMatri
 }
 
 void CpuKernels::BijectionAdjointSolve(ScalarBijection, ConstMatrix theta, ConstMatrix x,
-                                       ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const {
+                                       ConstVector log_det_bar, Matrix grad,
+                                       Matrix theta_bar) const {
   for (int c = 0; c < grad.cols; ++c) {
     const float* a_column = Column(theta, 2 * c + 1);
     for (int r = 0; r < PaddedRows(grad); r += Pack::kWidth) {

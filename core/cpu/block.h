@@ -43,7 +43,8 @@ inline Pack ToPack(const double* values) {
   return p;
 }
 
-// The sum of the first `rows` numbers, without the padding. Whole packs first, then the rest in order.
+// The sum of the first `rows` numbers, without the padding. Whole packs first, then the rest in
+// order.
 inline float SumRows(const float* column, int rows) {
   Pack lanes(0.0f);
   int r = 0;

@@ -15,8 +15,8 @@
 namespace millrace {
 namespace {
 
-// Rows of a block: enough for whole register tiles, few enough that every layer's activations stay in
-// cache.
+// Rows of a block: enough for whole register tiles, few enough that every layer's activations stay
+// in cache.
 constexpr int kBlockRows = 128;
 
 class CpuWeights final : public DeviceWeights {
@@ -33,7 +33,9 @@ class CpuWeights final : public DeviceWeights {
   ParameterValues values_;
 };
 
-Weights Of(const DeviceWeights& weights) { return static_cast<const CpuWeights&>(weights).weights(); }
+Weights Of(const DeviceWeights& weights) {
+  return static_cast<const CpuWeights&>(weights).weights();
+}
 
 class CpuBackend final : public Backend {
  public:
@@ -74,21 +76,22 @@ class CpuBackend final : public Backend {
                           flow.Forward(pass, block, pass.arena.NewVector(block.rows));
                           for (int c = 0; c < flow.dim(); ++c) {
                             kernels_.NormalLogDensity(block.Columns(c, 1), columns[c]);
-                            for (int r = 0; r < block.rows; ++r) terms(first + r, c) = columns[c].data[r];
+                            for (int r = 0; r < block.rows; ++r)
+                              terms(first + r, c) = columns[c].data[r];
                           }
                         });
   }
 
   absl::Status Forward(const DeviceWeights& weights, RowsView<const float> x,
-                       RowsView<const float> context, RowsView<float> out, std::span<double> log_det,
-                       std::stop_token stop) override {
+                       RowsView<const float> context, RowsView<float> out,
+                       std::span<double> log_det, std::stop_token stop) override {
     return Map(weights, x, context, out, log_det, stop,
                [&](Pass& pass, Matrix block, Vector d) { weights.flow().Forward(pass, block, d); });
   }
 
   absl::Status Inverse(const DeviceWeights& weights, RowsView<const float> z,
-                       RowsView<const float> context, RowsView<float> out, std::span<double> log_det,
-                       std::stop_token stop) override {
+                       RowsView<const float> context, RowsView<float> out,
+                       std::span<double> log_det, std::stop_token stop) override {
     return Map(weights, z, context, out, log_det, stop,
                [&](Pass& pass, Matrix block, Vector d) { weights.flow().Inverse(pass, block, d); });
   }
@@ -96,19 +99,19 @@ class CpuBackend final : public Backend {
   absl::Status Sample(const DeviceWeights& weights, std::uint64_t seed, std::uint64_t first_row,
                       double temperature, RowsView<const float> context, RowsView<float> out,
                       std::span<double> log_prob, std::stop_token stop) override {
-    return ForEachBlock(
-        weights.flow(), Of(weights), {nullptr, out.rows, out.cols}, context, stop,
-        [&](Pass& pass, std::int64_t first, Matrix z) {
-          pass.kernels.SampleNormal(seed, first_row + static_cast<std::uint64_t>(first), temperature, z);
-          const Vector log_det = pass.arena.NewVector(z.rows);
-          const Vector base = pass.arena.NewVector(z.rows);
-          std::fill_n(base.data, RoundUp(z.rows, kRowAlign), 0.0);
-          if (!log_prob.empty()) pass.kernels.NormalLogDensity(z, base);
-          weights.flow().Inverse(pass, z, log_det);
-          pass.kernels.Store(z, out.data + first * out.cols);
-          for (int r = 0; r < z.rows && !log_prob.empty(); ++r)
-            log_prob[first + r] = base.data[r] - log_det.data[r];
-        });
+    return ForEachBlock(weights.flow(), Of(weights), {nullptr, out.rows, out.cols}, context, stop,
+                        [&](Pass& pass, std::int64_t first, Matrix z) {
+                          pass.kernels.SampleNormal(
+                              seed, first_row + static_cast<std::uint64_t>(first), temperature, z);
+                          const Vector log_det = pass.arena.NewVector(z.rows);
+                          const Vector base = pass.arena.NewVector(z.rows);
+                          std::fill_n(base.data, RoundUp(z.rows, kRowAlign), 0.0);
+                          if (!log_prob.empty()) pass.kernels.NormalLogDensity(z, base);
+                          weights.flow().Inverse(pass, z, log_det);
+                          pass.kernels.Store(z, out.data + first * out.cols);
+                          for (int r = 0; r < z.rows && !log_prob.empty(); ++r)
+                            log_prob[first + r] = base.data[r] - log_det.data[r];
+                        });
   }
 
   absl::StatusOr<std::unique_ptr<TrainSession>> StartTraining(std::shared_ptr<const Flow> flow,
@@ -121,19 +124,19 @@ class CpuBackend final : public Backend {
                                          RowsView<const float> context,
                                          std::stop_token stop) override {
     Rows<float> out(x.rows, x.cols);
-    MILLRACE_RETURN_IF_ERROR(ForEachBlock(
-        flow, Weights{parameters.data()}, x, context, stop,
-        [&](Pass& pass, std::int64_t first, Matrix block) {
-          const Vector log_det = pass.arena.NewVector(block.rows);
-          for (int t = 0; t < transforms; ++t) flow.transforms()[t]->Forward(pass, block, log_det);
-          pass.kernels.Store(block, out.data() + first * x.cols);
-        }));
+    MILLRACE_RETURN_IF_ERROR(ForEachBlock(flow, Weights{parameters.data()}, x, context, stop,
+                                          [&](Pass& pass, std::int64_t first, Matrix block) {
+                                            const Vector log_det = pass.arena.NewVector(block.rows);
+                                            for (int t = 0; t < transforms; ++t)
+                                              flow.transforms()[t]->Forward(pass, block, log_det);
+                                            pass.kernels.Store(block, out.data() + first * x.cols);
+                                          }));
     return MomentsOf(out.view());
   }
 
  private:
-  // Cuts rows into blocks and calls task(pass, first row, block) on each; `rows.data` may be null: the
-  // block is then left for the task to fill.
+  // Cuts rows into blocks and calls task(pass, first row, block) on each; `rows.data` may be null:
+  // the block is then left for the task to fill.
   template <typename Task>
   absl::Status ForEachBlock(const Flow& flow, Weights weights, RowsView<const float> rows,
                             RowsView<const float> context, const std::stop_token& stop,
@@ -141,9 +144,9 @@ class CpuBackend final : public Backend {
     const int context_dim = flow.spec().context_dim;
     const std::int64_t wanted_rows = context_dim == 0 ? 0 : rows.rows;
     if (context.rows != wanted_rows || (context.rows != 0 && context.cols != context_dim))
-      return absl::InvalidArgumentError(
-          absl::StrCat("context: ", context.rows, " rows of ", context.cols, " columns; expected ",
-                       wanted_rows, " of ", context_dim));
+      return absl::InvalidArgumentError(absl::StrCat("context: ", context.rows, " rows of ",
+                                                     context.cols, " columns; expected ",
+                                                     wanted_rows, " of ", context_dim));
     // The cut is free: a row's result does not depend on its block.
     const std::int64_t share = (rows.rows + lanes_.threads() - 1) / lanes_.threads();
     const int block_rows =
@@ -185,7 +188,8 @@ class CpuBackend final : public Backend {
 }  // namespace
 
 std::unique_ptr<Backend> CreateCpuBackend(const CpuBackendOptions& options) {
-  return std::make_unique<CpuBackend>(options.threads > 0 ? options.threads : AvailableProcessors());
+  return std::make_unique<CpuBackend>(options.threads > 0 ? options.threads
+                                                          : AvailableProcessors());
 }
 
 }  // namespace millrace

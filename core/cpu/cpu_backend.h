@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Flows on this machine's processor: the whole flow runs on one cache-sized block of rows before the next
-// is touched; blocks are spread over threads with oneTBB.
+// Flows on this machine's processor: the whole flow runs on one cache-sized block of rows before
+// the next is touched; blocks are spread over threads with oneTBB.
 #ifndef MILLRACE_CORE_CPU_CPU_BACKEND_H_
 #define MILLRACE_CORE_CPU_CPU_BACKEND_H_
 
@@ -11,8 +11,8 @@
 namespace millrace {
 
 struct CpuBackendOptions {
-  // Threads that compute; 0: the processors this process may use, by its affinity mask and its control
-  // group's quota.
+  // Threads that compute; 0: the processors this process may use, by its affinity mask and its
+  // control group's quota.
   int threads = 0;
 };
 

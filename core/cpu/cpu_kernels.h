@@ -38,11 +38,9 @@ class CpuKernels final : public Kernels {
   void BijectionAdjoint(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
                         ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const override;
   void BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
-                             ConstVector log_det_bar, Matrix grad,
-                             Matrix theta_bar) const override;
-  void LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta,
-                              ConstVector log_det_bar, double penalty,
-                              Matrix theta_bar) const override;
+                             ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const override;
+  void LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta, ConstVector log_det_bar,
+                              double penalty, Matrix theta_bar) const override;
   void Broadcast(Slice slice, Weights weights, Matrix theta) const override;
   void BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float sign,
                         Gradients gradients) const override;

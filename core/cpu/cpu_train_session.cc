@@ -16,11 +16,14 @@ constexpr int kMaxBlockRows = 64;
 // Parameters are reduced and updated in chunks of this many.
 constexpr std::size_t kChunk = 8192;
 
-std::int64_t Chunks(std::size_t size) { return static_cast<std::int64_t>((size + kChunk - 1) / kChunk); }
+std::int64_t Chunks(std::size_t size) {
+  return static_cast<std::int64_t>((size + kChunk - 1) / kChunk);
+}
 
 }  // namespace
 
-CpuTrainSession::CpuTrainSession(std::shared_ptr<const Flow> flow, const TrainState& state, Lanes& lanes)
+CpuTrainSession::CpuTrainSession(std::shared_ptr<const Flow> flow, const TrainState& state,
+                                 Lanes& lanes)
     : flow_(std::move(flow)), lanes_(lanes), gradient_(flow_->layout().size()) {
   decays_.assign(flow_->layout().size() / kRowAlign, 0);
   for (const ParameterLayout::Entry& entry : flow_->layout().entries())
@@ -71,8 +74,8 @@ TrainSession::LossAndGradient CpuTrainSession::ComputeGradient(RowsView<const fl
                                                                RowsView<const float> context) {
   MILLRACE_CHECK(x.rows > 0);
   // Small batches are cut finer, so that several lanes have work.
-  const int block_rows = static_cast<int>(
-      std::clamp<std::int64_t>((x.rows + 63) / 64 * 16, kRowAlign, kMaxBlockRows));
+  const int block_rows =
+      static_cast<int>(std::clamp<std::int64_t>((x.rows + 63) / 64 * 16, kRowAlign, kMaxBlockRows));
   const std::int64_t blocks = (x.rows + block_rows - 1) / block_rows;
   const int lanes = static_cast<int>(std::min<std::int64_t>(blocks, kMaxLanes));
   while (static_cast<int>(lane_gradients_.size()) < lanes)
@@ -122,7 +125,8 @@ void CpuTrainSession::Step(const AdamStep& step) {
   const double correction1 = 1.0 - std::pow(step.beta1, count);
   const double correction2 = 1.0 - std::pow(step.beta2, count);
   const Pack beta1(static_cast<float>(step.beta1)), beta2(static_cast<float>(step.beta2));
-  const Pack rest1(static_cast<float>(1.0 - step.beta1)), rest2(static_cast<float>(1.0 - step.beta2));
+  const Pack rest1(static_cast<float>(1.0 - step.beta1)),
+      rest2(static_cast<float>(1.0 - step.beta2));
   const Pack rate(static_cast<float>(step.learning_rate / correction1));
   const Pack root_correction(static_cast<float>(1.0 / std::sqrt(correction2)));
   const Pack epsilon(static_cast<float>(step.epsilon));
@@ -153,7 +157,8 @@ void CpuTrainSession::Step(const AdamStep& step) {
 }
 
 absl::Status CpuTrainSession::LogProb(RowsView<const float> x, RowsView<const float> context,
-                                      bool use_ema, std::span<double> log_prob, std::stop_token stop) {
+                                      bool use_ema, std::span<double> log_prob,
+                                      std::stop_token stop) {
   const ParameterValues& values = use_ema && state_.ema.size() > 0 ? state_.ema : state_.parameters;
   const std::int64_t blocks = (x.rows + kMaxBlockRows - 1) / kMaxBlockRows;
   return lanes_.Run(blocks, stop, [&](std::int64_t b, Scratch& scratch) {
@@ -176,7 +181,8 @@ absl::Status CpuTrainSession::LogProb(RowsView<const float> x, RowsView<const fl
 Moments MomentsOf(RowsView<const float> rows) {
   const int dim = rows.cols;
   const auto n = static_cast<double>(std::max<std::int64_t>(1, rows.rows));
-  Moments moments{std::vector<double>(dim), std::vector<double>(static_cast<std::size_t>(dim) * dim)};
+  Moments moments{std::vector<double>(dim),
+                  std::vector<double>(static_cast<std::size_t>(dim) * dim)};
   for (std::int64_t r = 0; r < rows.rows; ++r)
     for (int c = 0; c < dim; ++c) moments.mean[c] += rows(r, c) / n;
   std::vector<double> centred(dim);

@@ -11,10 +11,10 @@
 
 namespace millrace {
 
-// Blocks of a batch belong to lanes, a fixed number that depends on the batch alone; each lane adds its
-// blocks' gradients in order into an array of its own, and the arrays are added in lane order. So the
-// number of threads changes nothing. Memory: one array of parameters a lane, one block's activations a
-// thread, whatever the batch size.
+// Blocks of a batch belong to lanes, a fixed number that depends on the batch alone; each lane adds
+// its blocks' gradients in order into an array of its own, and the arrays are added in lane order.
+// So the number of threads changes nothing. Memory: one array of parameters a lane, one block's
+// activations a thread, whatever the batch size.
 class CpuTrainSession final : public TrainSession {
  public:
   // `lanes` outlives the session.
@@ -29,8 +29,8 @@ class CpuTrainSession final : public TrainSession {
   std::span<const float> gradient() const override { return gradient_.span(); }
 
  private:
-  double BlockLoss(RowsView<const float> x, RowsView<const float> context, std::int64_t first, int count,
-                   Scratch& scratch, Gradients gradients) const;
+  double BlockLoss(RowsView<const float> x, RowsView<const float> context, std::int64_t first,
+                   int count, Scratch& scratch, Gradients gradients) const;
   double ReduceGradients(int lanes);
 
   std::shared_ptr<const Flow> flow_;
@@ -41,7 +41,7 @@ class CpuTrainSession final : public TrainSession {
   std::vector<ParameterValues> lane_gradients_;
   std::vector<double> losses_;   // per lane
   std::vector<double> squares_;  // per chunk of parameters
-  std::vector<char> decays_;  // per cache line of parameters
+  std::vector<char> decays_;     // per cache line of parameters
 };
 
 // Mean and covariance in double, summed in row order.

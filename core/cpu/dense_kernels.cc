@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Dense and masked dense layers. Hidden units are sorted by degree, so a masked layer is a staircase:
-// each tile of outputs multiplies only the inputs its last row may use.
+// Dense and masked dense layers. Hidden units are sorted by degree, so a masked layer is a
+// staircase: each tile of outputs multiplies only the inputs its last row may use.
 #include <algorithm>
 
 #include "core/base/check.h"
@@ -22,10 +22,14 @@ using gemm::Range;
 template <typename Run>
 void Dispatch(Activation activation, const Run& run) {
   switch (activation) {
-    case Activation::kIdentity: return run(Identity{});
-    case Activation::kRelu: return run(Relu{});
-    case Activation::kTanh: return run(HyperbolicTangent{});
-    case Activation::kElu: return run(Elu{});
+    case Activation::kIdentity:
+      return run(Identity{});
+    case Activation::kRelu:
+      return run(Relu{});
+    case Activation::kTanh:
+      return run(HyperbolicTangent{});
+    case Activation::kElu:
+      return run(Elu{});
   }
 }
 
@@ -37,8 +41,8 @@ int InputEnd(const DenseLayer& layer, int output) {
 
 void CpuKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
                        DenseStart start, Activation activation, Matrix out) const {
-  const gemm::Operands operands{Data(weights, layer.weight), layer.weight.ld, 1, Data(in), in.stride,
-                                Data(out),                   out.stride};
+  const gemm::Operands operands{
+      Data(weights, layer.weight), layer.weight.ld, 1, Data(in), in.stride, Data(out), out.stride};
   const int rows = PaddedRows(in);
   const auto inputs = [&](int output, int count) {
     return Range{range.input_begin, std::min(range.input_end, InputEnd(layer, output + count - 1))};
@@ -58,8 +62,13 @@ void CpuKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weight
 
 void CpuKernels::DenseInputAdjoint(const DenseLayer& layer, DenseRange range, Weights weights,
                                    ConstMatrix out_bar, bool accumulate, Matrix in_bar) const {
-  const gemm::Operands operands{Data(weights, layer.weight), 1, layer.weight.ld, Data(out_bar),
-                                out_bar.stride,              Data(in_bar), in_bar.stride};
+  const gemm::Operands operands{Data(weights, layer.weight),
+                                1,
+                                layer.weight.ld,
+                                Data(out_bar),
+                                out_bar.stride,
+                                Data(in_bar),
+                                in_bar.stride};
   const int rows = PaddedRows(in_bar);
   // Outputs that use an input of the tile: those whose extent is beyond the tile's first input.
   const auto outputs = [&](int input, int) {
@@ -82,7 +91,8 @@ void CpuKernels::DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, Con
                                     float sign, Arena& arena, Gradients gradients) const {
   const Arena::Scope scope(arena);
   const Slice& w = layer.weight;
-  // `in` once more with the inputs contiguous, so that they lie along the lanes; zero up to the pitch.
+  // `in` once more with the inputs contiguous, so that they lie along the lanes; zero up to the
+  // pitch.
   const Matrix by_row = arena.NewMatrix(w.cols, in.rows);
   const int pitch = by_row.stride;
   for (int r = 0; r < in.rows; ++r)
@@ -100,8 +110,8 @@ void CpuKernels::DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, Con
     // A tile of outputs and a pack of inputs may reach beyond the staircase.
     const int last = std::min(w.rows, o + gemm::kTileRows) - 1;
     const int reached = RoundUp(layer.extent[last], Pack::kWidth);
-    std::fill(w_bar + o * w.ld + layer.extent[o], w_bar + o * w.ld + std::max(reached, layer.extent[o]),
-              0.0f);
+    std::fill(w_bar + o * w.ld + layer.extent[o],
+              w_bar + o * w.ld + std::max(reached, layer.extent[o]), 0.0f);
   }
   if (layer.bias.rows > 0) {
     float* const b_bar = Data(gradients, layer.bias);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one matrix product of the CPU backend: C[m, n] = start + sum_k A(m, k) B[k, n], n along the SIMD
-// lanes. A is read element by element at any strides and broadcast; B and C are contiguous and aligned
-// in n. Forward passes (n = rows of the block), input adjoints (A transposed by its strides) and
-// weight adjoints (k = rows, n = inputs) are all this product over tiles whose k and n ranges follow the
-// triangle of a masked layer. The sum over k runs in ascending order for every element.
+// The one matrix product of the CPU backend: C[m, n] = start + sum_k A(m, k) B[k, n], n along the
+// SIMD lanes. A is read element by element at any strides and broadcast; B and C are contiguous and
+// aligned in n. Forward passes (n = rows of the block), input adjoints (A transposed by its
+// strides) and weight adjoints (k = rows, n = inputs) are all this product over tiles whose k and n
+// ranges follow the triangle of a masked layer. The sum over k runs in ascending order for every
+// element.
 #ifndef MILLRACE_CORE_CPU_GEMM_H_
 #define MILLRACE_CORE_CPU_GEMM_H_
 
@@ -86,8 +87,8 @@ struct Range {
   int end = 0;
 };
 
-// Rows [m_begin, m_end) of C. `k_range(m, count)` and `n_range(m, count)` give the ranges of a tile of
-// `count` rows from m; n ranges are multiples of the pack's width.
+// Rows [m_begin, m_end) of C. `k_range(m, count)` and `n_range(m, count)` give the ranges of a tile
+// of `count` rows from m; n ranges are multiples of the pack's width.
 template <typename KRange, typename NRange, typename Finish>
 inline void Multiply(const Operands& o, int m_begin, int m_end, const KRange& k_range,
                      const NRange& n_range, const Finish& finish) {
@@ -99,12 +100,18 @@ inline void Multiply(const Operands& o, int m_begin, int m_end, const KRange& k_
   int m = m_begin;
   for (; m + kTileRows <= m_end; m += kTileRows) run.template operator()<kTileRows>(m);
   switch (m_end - m) {
-    case 5: return run.template operator()<5>(m);
-    case 4: return run.template operator()<4>(m);
-    case 3: return run.template operator()<3>(m);
-    case 2: return run.template operator()<2>(m);
-    case 1: return run.template operator()<1>(m);
-    default: return;
+    case 5:
+      return run.template operator()<5>(m);
+    case 4:
+      return run.template operator()<4>(m);
+    case 3:
+      return run.template operator()<3>(m);
+    case 2:
+      return run.template operator()<2>(m);
+    case 1:
+      return run.template operator()<1>(m);
+    default:
+      return;
   }
 }
 

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/cpu/lanes.h"
 
-#include <atomic>
-#include <utility>
-
 #include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 #include <tbb/partitioner.h>
 
+#include <atomic>
+#include <utility>
+
 namespace millrace {
 namespace {
 
-// Denormals make Adam's moments several times slower; results must not depend on which thread's mode was
-// in force.
+// Denormals make Adam's moments several times slower; results must not depend on which thread's
+// mode was in force.
 class FlushDenormals {
  public:
 #if defined(__SSE__)
@@ -26,9 +26,9 @@ class FlushDenormals {
 #endif
 };
 
-// The hand-over to TBB's threads, spelled out: TBB's own is in a library that sanitizers do not see into.
-// Global, so that a thread finds it before it reads anything that was handed over; only ever added to, so
-// that a load follows every earlier hand-over.
+// The hand-over to TBB's threads, spelled out: TBB's own is in a library that sanitizers do not see
+// into. Global, so that a thread finds it before it reads anything that was handed over; only ever
+// added to, so that a load follows every earlier hand-over.
 std::atomic<std::int64_t> hand_over{0};
 
 }  // namespace

@@ -3,13 +3,13 @@
 #ifndef MILLRACE_CORE_CPU_LANES_H_
 #define MILLRACE_CORE_CPU_LANES_H_
 
+#include <tbb/task_arena.h>
+
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <stop_token>
 #include <vector>
-
-#include <tbb/task_arena.h>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -31,9 +31,9 @@ class Lanes {
 
   int threads() const { return threads_; }
 
-  // Calls task(i, scratch) for i in [0, count), in any order, on up to threads() threads, and waits.
-  // A single task runs on the caller's thread. CANCELLED when `stop` was requested before the last began.
-  // Denormal floats count as zero in tasks, whatever thread runs them.
+  // Calls task(i, scratch) for i in [0, count), in any order, on up to threads() threads, and
+  // waits. A single task runs on the caller's thread. CANCELLED when `stop` was requested before
+  // the last began. Denormal floats count as zero in tasks, whatever thread runs them.
   absl::Status Run(std::int64_t count, const std::stop_token& stop,
                    absl::FunctionRef<void(std::int64_t, Scratch&)> task);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// y = L U x + b and its inverse by substitution, blocked so that all but a small triangle around the
-// diagonal is a matrix product.
+// y = L U x + b and its inverse by substitution, blocked so that all but a small triangle around
+// the diagonal is a matrix product.
 #include <algorithm>
 #include <cmath>
 
@@ -39,14 +39,20 @@ gemm::Operands Between(const Triangle& a, ConstMatrix from, Matrix to) {
 void AddLower(const Triangle& a, ConstMatrix from, Matrix to) {
   const Range rows{0, PaddedRows(to)};
   gemm::Multiply(
-      Between(a, from, to), 0, to.cols, [](int m, int count) { return Range{0, m + count - 1}; },
+      Between(a, from, to), 0, to.cols,
+      [](int m, int count) {
+        return Range{0, m + count - 1};
+      },
       [&](int, int) { return rows; }, gemm::Accumulate<Identity>{});
 }
 
 void AddUpper(const Triangle& a, ConstMatrix from, Matrix to) {
   const Range rows{0, PaddedRows(to)};
   gemm::Multiply(
-      Between(a, from, to), 0, to.cols, [&](int m, int) { return Range{m + 1, to.cols}; },
+      Between(a, from, to), 0, to.cols,
+      [&](int m, int) {
+        return Range{m + 1, to.cols};
+      },
       [&](int, int) { return rows; }, gemm::Accumulate<Identity>{});
 }
 
@@ -108,8 +114,8 @@ void SolveUpper(const Triangle& a, Matrix x, const Finish& finish) {
 
 // G += sign * out in^T where `inputs(o)` says which inputs row o of the triangle uses.
 template <typename Inputs>
-void AddOuterProduct(ConstMatrix out, ConstMatrix in, float sign, const Inputs& inputs, Arena& arena,
-                     Slice slice, Gradients gradients) {
+void AddOuterProduct(ConstMatrix out, ConstMatrix in, float sign, const Inputs& inputs,
+                     Arena& arena, Slice slice, Gradients gradients) {
   const Arena::Scope scope(arena);
   const Matrix by_row = arena.NewMatrix(in.cols, in.rows);
   for (int r = 0; r < in.rows; ++r)
@@ -119,7 +125,12 @@ void AddOuterProduct(ConstMatrix out, ConstMatrix in, float sign, const Inputs& 
   float* const g = Data(gradients, slice);
   gemm::Multiply(
       {Data(out), out.stride, 1, Data(by_row), by_row.stride, g, slice.ld}, 0, out.cols,
-      [&](int, int) { return Range{0, in.rows}; }, [&](int, int) { return Range{0, reach}; },
+      [&](int, int) {
+        return Range{0, in.rows};
+      },
+      [&](int, int) {
+        return Range{0, reach};
+      },
       gemm::AccumulateScaled{sign});
   for (int o = 0; o < out.cols; ++o) {
     const Range used = inputs(o);
@@ -163,9 +174,18 @@ void CpuKernels::LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x,
     for (int c = 0; c < x.cols; ++c) ScaleColumn(t, c, Diagonal(weights, layer, c), 0.0f);
     AddUpper(Plain(weights, layer.upper), x, t);
     BroadcastAdjoint(layer.bias, grad, sign, gradients);
-    AddOuterProduct(grad, t, sign, [](int o) { return Range{0, o}; }, arena, layer.lower, gradients);
-    AddOuterProduct(t_bar, x, sign, [&](int o) { return Range{o + 1, x.cols}; }, arena, layer.upper,
-                    gradients);
+    AddOuterProduct(
+        grad, t, sign,
+        [](int o) {
+          return Range{0, o};
+        },
+        arena, layer.lower, gradients);
+    AddOuterProduct(
+        t_bar, x, sign,
+        [&](int o) {
+          return Range{o + 1, x.cols};
+        },
+        arena, layer.upper, gradients);
     float* const log_diagonal_bar = Data(gradients, layer.log_diagonal);
     double log_det_sum = 0.0;
     for (int r = 0; r < log_det_bar.size; ++r) log_det_sum += log_det_bar.data[r];
@@ -173,9 +193,10 @@ void CpuKernels::LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x,
       double product = 0.0;
       for (int r = 0; r < x.rows; ++r)
         product += static_cast<double>(Column(t_bar, c)[r]) * Column(x, c)[r];
-      const double clip = SoftClipDerivative(static_cast<double>(Data(weights, layer.log_diagonal)[c]));
-      log_diagonal_bar[c] += static_cast<float>(
-          sign * clip * (product * Diagonal(weights, layer, c) + log_det_sum));
+      const double clip =
+          SoftClipDerivative(static_cast<double>(Data(weights, layer.log_diagonal)[c]));
+      log_diagonal_bar[c] +=
+          static_cast<float>(sign * clip * (product * Diagonal(weights, layer, c) + log_det_sum));
     }
   }
   // x_bar = U^T t_bar

@@ -47,7 +47,8 @@ void CpuKernels::Add(ConstMatrix from, Matrix to) const {
 void CpuKernels::Negate(Matrix x) const {
   for (int c = 0; c < x.cols; ++c) {
     float* column = Column(x, c);
-    for (int r = 0; r < PaddedRows(x); r += Pack::kWidth) (-Pack::Load(column + r)).Store(column + r);
+    for (int r = 0; r < PaddedRows(x); r += Pack::kWidth)
+      (-Pack::Load(column + r)).Store(column + r);
   }
 }
 

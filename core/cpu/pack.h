@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A SIMD register of floats, on the compiler's own vector types. Exactly as wide as the registers of the
-// instruction set compiled for. Its overloads of the functions in core/math/scalar.h let every formula
-// of core/math run on it. Error bounds are against exact values over the stated range
+// A SIMD register of floats, on the compiler's own vector types. Exactly as wide as the registers
+// of the instruction set compiled for. Its overloads of the functions in core/math/scalar.h let
+// every formula of core/math run on it. Error bounds are against exact values over the stated range
 // (tests/core/cpu/pack_test.cc).
 #ifndef MILLRACE_CORE_CPU_PACK_H_
 #define MILLRACE_CORE_CPU_PACK_H_
@@ -68,8 +68,8 @@ inline Pack Sqrt(Pack x) {
   return root;
 }
 
-// e^x within 2 ulp on [-87.3, 88.3]; clamped to the ends outside, so always finite and positive; NaN
-// stays NaN. Cody and Waite reduction, degree 6.
+// e^x within 2 ulp on [-87.3, 88.3]; clamped to the ends outside, so always finite and positive;
+// NaN stays NaN. Cody and Waite reduction, degree 6.
 inline Pack Exp(Pack x) {
   using namespace pack_internal;
   x = Select(x < Pack(-87.3f), Pack(-87.3f), x);
@@ -84,7 +84,6 @@ inline Pack Exp(Pack x) {
   p = p * r + Pack(1.6666665459e-1f);
   p = p * r + Pack(5.0000001201e-1f);
   p = p * (r * r) + r + Pack(1.0f);
-  // 2^n in two steps of the exponent: n reaches 128 - 1 only with p < 1.
   return p * FromBits((ToInt(n) + 127) << 23);
 }
 

@@ -42,8 +42,8 @@ struct Column {
   std::optional<double> lower = std::nullopt;
   std::optional<double> upper = std::nullopt;
   double lattice_origin = 0.0;  // kDiscrete: lattice points are origin + k * bin_width
-  // kDiscrete: values this far from their point, in bin widths, are on it: a rounding error where the
-  // lattice was declared; half a bin, so every value, where it was only found.
+  // kDiscrete: values this far from their point, in bin widths, are on it: a rounding error where
+  // the lattice was declared; half a bin, so every value, where it was only found.
   double lattice_tolerance = 0.0;
   double bin_width = 0.0;  // kDiscrete: > 0; kContinuous: > 0 where tied, else 0
   double center = 0.0;     // standardisation of what the flow sees

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scratch memory of one lane: a stack of blocks. After the first block of rows it allocates nothing.
+// Scratch memory of one lane: a stack of blocks. After the first block of rows it allocates
+// nothing.
 #ifndef MILLRACE_CORE_EXEC_ARENA_H_
 #define MILLRACE_CORE_EXEC_ARENA_H_
 

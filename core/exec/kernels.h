@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operations transforms are made of, on one block of rows. Not a tensor library: an operation
-// belongs here only if two transforms need it, or one needs it fused. Each stands beside its adjoint.
+// belongs here only if two transforms need it, or one needs it fused. Each stands beside its
+// adjoint.
 //
-// For every implementation: const, thread-safe, allocates nothing; sums over columns and inputs run in
-// ascending order whatever the number of rows, so that a row's result does not depend on the block it
-// stands in. Matrices of one call have the same number of rows. `v_bar` is dL/dv. Adjoints ADD to
-// parameter gradients. Rows of padding may be read and written.
+// For every implementation: const, thread-safe, allocates nothing; sums over columns and inputs run
+// in ascending order whatever the number of rows, so that a row's result does not depend on the
+// block it stands in. Matrices of one call have the same number of rows. `v_bar` is dL/dv. Adjoints
+// ADD to parameter gradients. Rows of padding may be read and written.
 #ifndef MILLRACE_CORE_EXEC_KERNELS_H_
 #define MILLRACE_CORE_EXEC_KERNELS_H_
 
@@ -22,8 +23,8 @@ namespace millrace {
 // adjoint and the next layer.
 enum class Activation { kIdentity, kRelu, kTanh, kElu };
 
-// y = W x + b. Row o of W uses the inputs [0, extent[o]) only; `extent` does not decrease with o, which
-// makes W block-triangular. Entries of W outside are zero, and their gradients are kept zero.
+// y = W x + b. Row o of W uses the inputs [0, extent[o]) only; `extent` does not decrease with o,
+// which makes W block-triangular. Entries of W outside are zero, and their gradients are kept zero.
 struct DenseLayer {
   Slice weight;                 // [outputs, inputs]
   Slice bias;                   // [1, outputs]; rows == 0: no bias
@@ -41,8 +42,8 @@ struct DenseRange {
 // What the outputs hold before the products are added.
 enum class DenseStart { kBias, kZero, kAccumulate };
 
-// A scalar bijection of the field, applied to every column with parameters of its own. Parameter p of
-// column i is column i * parameters + p of `theta`. The formulas stand in core/math.
+// A scalar bijection of the field, applied to every column with parameters of its own. Parameter p
+// of column i is column i * parameters + p of `theta`. The formulas stand in core/math.
 struct ScalarBijection {
   enum class Kind { kAffine };
   Kind kind = Kind::kAffine;
@@ -65,51 +66,55 @@ class Kernels {
   // Bytes of one matrix element: what arenas are made for.
   virtual std::size_t element_size() const = 0;
 
-  // --- moving data ---------------------------------------------------------------------------------
-  // Row-major host rows [rows, cols] into a block, and back.
+  // --- moving data
+  // --------------------------------------------------------------------------------- Row-major
+  // host rows [rows, cols] into a block, and back.
   virtual void Load(const float* host, Matrix to) const = 0;
   virtual void Store(ConstMatrix from, float* host) const = 0;
   virtual void Copy(ConstMatrix from, Matrix to) const = 0;
   virtual void Fill(double value, Matrix to) const = 0;
-  virtual void Add(ConstMatrix from, Matrix to) const = 0;    // to += from
-  virtual void Negate(Matrix x) const = 0;                    // x = -x
+  virtual void Add(ConstMatrix from, Matrix to) const = 0;  // to += from
+  virtual void Negate(Matrix x) const = 0;                  // x = -x
   // to[:, j] = from[:, columns[j]], and to[:, columns[j]] = from[:, j]. No aliasing.
   virtual void Gather(ConstMatrix from, std::span<const int> columns, Matrix to) const = 0;
   virtual void Scatter(ConstMatrix from, std::span<const int> columns, Matrix to) const = 0;
 
-  // --- dense layers --------------------------------------------------------------------------------
-  // Columns [output_begin, output_end) of `out` get `start` plus the products with the inputs in
-  // [input_begin, min(input_end, extent)), then the activation. in [rows, inputs], out [rows, outputs].
+  // --- dense layers
+  // -------------------------------------------------------------------------------- Columns
+  // [output_begin, output_end) of `out` get `start` plus the products with the inputs in
+  // [input_begin, min(input_end, extent)), then the activation. in [rows, inputs], out [rows,
+  // outputs].
   virtual void Dense(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
                      DenseStart start, Activation activation, Matrix out) const = 0;
   // Columns [input_begin, input_end) of in_bar: in_bar (+)= W^T out_bar over the given outputs.
   virtual void DenseInputAdjoint(const DenseLayer& layer, DenseRange range, Weights weights,
                                  ConstMatrix out_bar, bool accumulate, Matrix in_bar) const = 0;
-  // W_bar += out_bar in^T, b_bar += sum over rows of out_bar, masked entries excluded. `sign` is 1 or
-  // -1. `arena` is used for one transposed copy of `in`.
+  // W_bar += out_bar in^T, b_bar += sum over rows of out_bar, masked entries excluded. `sign` is 1
+  // or -1. `arena` is used for one transposed copy of `in`.
   virtual void DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, ConstMatrix out_bar,
                                   float sign, class Arena& arena, Gradients gradients) const = 0;
   virtual void Activate(Activation activation, Matrix x) const = 0;
   // bar *= activation'(.), given the activation's value.
   virtual void ActivationAdjoint(Activation activation, ConstMatrix value, Matrix bar) const = 0;
 
-  // --- scalar bijections ---------------------------------------------------------------------------
-  // x [rows, n], theta [rows, n * parameters]; log_det += the sum over columns. In place.
+  // --- scalar bijections
+  // --------------------------------------------------------------------------- x [rows, n], theta
+  // [rows, n * parameters]; log_det += the sum over columns. In place.
   virtual void BijectionForward(ScalarBijection bijection, ConstMatrix theta, Matrix x,
                                 Vector log_det) const = 0;
   virtual void BijectionInverse(ScalarBijection bijection, ConstMatrix theta, Matrix z,
                                 Vector log_det) const = 0;
-  // Adjoint of BijectionForward at x: grad holds dL/dz and becomes dL/dx at fixed theta; theta_bar is
-  // written.
+  // Adjoint of BijectionForward at x: grad holds dL/dz and becomes dL/dx at fixed theta; theta_bar
+  // is written.
   virtual void BijectionAdjoint(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
                                 ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const = 0;
-  // Solves BijectionAdjoint for dL/dz: grad holds g and becomes the v for which BijectionAdjoint, given
-  // v, would return g; theta_bar is written for that v. Adjoints of inverses are made of it.
+  // Solves BijectionAdjoint for dL/dz: grad holds g and becomes the v for which BijectionAdjoint,
+  // given v, would return g; theta_bar is written for that v. Adjoints of inverses are made of it.
   virtual void BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
                                      ConstVector log_det_bar, Matrix grad,
                                      Matrix theta_bar) const = 0;
-  // Training may count a log-det s as s - penalty * s^2: a prior that keeps log-scales near 0. Adds to
-  // theta_bar what the second term contributes, log_det_bar being dL/dlog_det.
+  // Training may count a log-det s as s - penalty * s^2: a prior that keeps log-scales near 0. Adds
+  // to theta_bar what the second term contributes, log_det_bar being dL/dlog_det.
   virtual void LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta,
                                       ConstVector log_det_bar, double penalty,
                                       Matrix theta_bar) const = 0;
@@ -119,8 +124,9 @@ class Kernels {
   virtual void BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float sign,
                                 Gradients gradients) const = 0;
 
-  // --- linear --------------------------------------------------------------------------------------
-  // In place on x [rows, dim]; `scratch` [rows, dim]. log_det += +-sum of the log diagonal.
+  // --- linear
+  // -------------------------------------------------------------------------------------- In place
+  // on x [rows, dim]; `scratch` [rows, dim]. log_det += +-sum of the log diagonal.
   virtual void LuForward(const LuLayer& layer, Weights weights, Matrix x, Matrix scratch,
                          Vector log_det) const = 0;
   virtual void LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det) const = 0;
@@ -131,11 +137,13 @@ class Kernels {
   // grad holds g and becomes v = (L U)^-T g.
   virtual void LuTransposedSolve(const LuLayer& layer, Weights weights, Matrix grad) const = 0;
 
-  // --- base ----------------------------------------------------------------------------------------
-  // log_p += log N(z; 0, I) of each row; its adjoint writes grad = dL/dz.
+  // --- base
+  // ---------------------------------------------------------------------------------------- log_p
+  // += log N(z; 0, I) of each row; its adjoint writes grad = dL/dz.
   virtual void NormalLogDensity(ConstMatrix z, Vector log_p) const = 0;
   virtual void NormalLogDensityAdjoint(ConstMatrix z, ConstVector log_p_bar, Matrix grad) const = 0;
-  // Row r, column c: temperature times a standard normal that depends on (seed, first_row + r, c) only.
+  // Row r, column c: temperature times a standard normal that depends on (seed, first_row + r, c)
+  // only.
   virtual void SampleNormal(std::uint64_t seed, std::uint64_t first_row, double temperature,
                             Matrix z) const = 0;
 };

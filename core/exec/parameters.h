@@ -12,8 +12,8 @@
 
 namespace millrace {
 
-// A row-major matrix [rows, cols] inside the parameter array; element (r, c) at offset + r * ld + c.
-// Rows of a matrix start on a cache line; entries between cols and ld are zero and stay zero.
+// A row-major matrix [rows, cols] inside the parameter array; element (r, c) at offset + r * ld +
+// c. Rows of a matrix start on a cache line; entries between cols and ld are zero and stay zero.
 struct Slice {
   std::size_t offset = 0;
   int rows = 0;

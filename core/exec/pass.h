@@ -24,14 +24,15 @@ struct Pass {
   Matrix context_bar = {};
   // Of conditioned log-scales, in adjoints of training; see Kernels::LogScalePenaltyAdjoint.
   double log_scale_penalty = 0.0;
-  // When not empty, one vector a column: triangular transforms add each column's share of the log-det
-  // there instead of to the sum.
+  // When not empty, one vector a column: triangular transforms add each column's share of the
+  // log-det there instead of to the sum.
   std::span<const Vector> column_log_det = {};
   // Present when an adjoint will follow: what it needs is pushed, temporaries are kept.
   Tape* tape = nullptr;
 };
 
-// Gives temporaries of a pass back at the end of a block of code, unless a tape still points at them.
+// Gives temporaries of a pass back at the end of a block of code, unless a tape still points at
+// them.
 class PassScope {
  public:
   explicit PassScope(Pass& pass) {

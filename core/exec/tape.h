@@ -10,8 +10,8 @@
 
 namespace millrace {
 
-// Holds views into the lane's arena, which must not be rewound below them while the tape lives: with
-// a tape, a pass keeps its temporaries until the block is done.
+// Holds views into the lane's arena, which must not be rewound below them while the tape lives:
+// with a tape, a pass keeps its temporaries until the block is done.
 class Tape {
  public:
   void Push(ConstMatrix matrix) { entries_.push_back(matrix); }

@@ -31,9 +31,9 @@ absl::Status ValidateMaf(const MafSpec& maf) {
   for (int size : maf.hidden_sizes) {
     MILLRACE_RETURN_IF_ERROR(CheckRange("flow.maf.hidden_sizes", size, 1, MafSpec::kMaxHiddenSize));
     if (maf.residual && size != maf.hidden_sizes[0])
-      return InvalidArgument("flow.maf.hidden_sizes", absl::StrCat(size),
-                             absl::StrCat(maf.hidden_sizes[0],
-                                          " like the first: residual networks need equal sizes"));
+      return InvalidArgument(
+          "flow.maf.hidden_sizes", absl::StrCat(size),
+          absl::StrCat(maf.hidden_sizes[0], " like the first: residual networks need equal sizes"));
   }
   if (maf.residual && hidden_layers % 2 == 0)
     return InvalidArgument("flow.maf.hidden_sizes", absl::StrCat(hidden_layers, " layers"),
@@ -47,8 +47,7 @@ std::vector<std::unique_ptr<const Transform>> BuildMaf(const FlowSpec& spec, con
   const auto prefix = [&](absl::string_view kind) {
     return absl::StrCat(chain.size(), ".", kind, ".");
   };
-  if (maf.whiten)
-    chain.push_back(std::make_unique<LuLinear>(spec.dim, true, prefix("lu"), layout));
+  if (maf.whiten) chain.push_back(std::make_unique<LuLinear>(spec.dim, true, prefix("lu"), layout));
   for (int l = 0; l < maf.layers; ++l) {
     if (l > 0 && maf.mixing == Mixing::kReverse)
       chain.push_back(std::make_unique<Permutation>(Permutation::Reverse(spec.dim)));
@@ -68,7 +67,8 @@ std::vector<std::unique_ptr<const Transform>> BuildMaf(const FlowSpec& spec, con
                         .hidden_sizes = maf.hidden_sizes,
                         .residual = maf.residual,
                         .activation = maf.activation};
-    chain.push_back(std::make_unique<Autoregressive>(made, ScalarBijection{}, prefix("made"), layout));
+    chain.push_back(
+        std::make_unique<Autoregressive>(made, ScalarBijection{}, prefix("made"), layout));
   }
   return chain;
 }

@@ -15,7 +15,8 @@ namespace millrace {
 // Parameters the spec asks for, padding aside; never overflows.
 double EstimateParameters(const FlowSpec& spec);
 
-// The chain of a valid spec, data first. Parameters are added to the layout as "<i>.<transform>.<name>".
+// The chain of a valid spec, data first. Parameters are added to the layout as
+// "<i>.<transform>.<name>".
 std::vector<std::unique_ptr<const Transform>> BuildTransforms(const FlowSpec& spec,
                                                               ParameterLayout& layout);
 

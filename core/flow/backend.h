@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs flows over batches of rows on one device, and owns the schedule: how rows are cut into blocks,
-// which lane takes which block.
+// Runs flows over batches of rows on one device, and owns the schedule: how rows are cut into
+// blocks, which lane takes which block.
 #ifndef MILLRACE_CORE_FLOW_BACKEND_H_
 #define MILLRACE_CORE_FLOW_BACKEND_H_
 
@@ -17,22 +17,23 @@
 
 namespace millrace {
 
-// A flow with its parameters, on a device, ready to compute. Immutable; whoever holds it keeps it alive.
+// A flow with its parameters, on a device, ready to compute. Immutable; whoever holds it keeps it
+// alive.
 class DeviceWeights {
  public:
   virtual ~DeviceWeights() = default;
   virtual const Flow& flow() const = 0;
 };
 
-// The values of Adam (Kingma, Ba 2015) for one step, with decoupled weight decay (Loshchilov, Hutter
-// 2019) and, when ema_decay > 0, an exponential moving average of the parameters.
+// The values of Adam (Kingma, Ba 2015) for one step, with decoupled weight decay (Loshchilov,
+// Hutter 2019) and, when ema_decay > 0, an exponential moving average of the parameters.
 struct AdamStep {
   double learning_rate = 1e-3;
   double beta1 = 0.9;
   double beta2 = 0.999;
   double epsilon = 1e-8;
-  double weight_decay = 0.0;       // on entries whose layout says `decays`
-  double gradient_scale = 1.0;     // multiplies the gradient first: clipping
+  double weight_decay = 0.0;    // on entries whose layout says `decays`
+  double gradient_scale = 1.0;  // multiplies the gradient first: clipping
   double ema_decay = 0.0;
 };
 
@@ -52,8 +53,9 @@ class TrainSession {
  public:
   virtual ~TrainSession() = default;
 
-  // The gradient that follows is that of the loss plus the mean over rows of penalty * s^2, summed over
-  // the log-scales s that autoregressive layers condition; 0 at first. The loss itself stays plain.
+  // The gradient that follows is that of the loss plus the mean over rows of penalty * s^2, summed
+  // over the log-scales s that autoregressive layers condition; 0 at first. The loss itself stays
+  // plain.
   void set_log_scale_penalty(double penalty) { log_scale_penalty_ = penalty; }
 
   struct LossAndGradient {
@@ -61,7 +63,8 @@ class TrainSession {
     double gradient_norm = 0.0;  // L2 norm of d loss / d parameters
   };
   // Computes the gradient and keeps it for Step. Non-finite values are returned as they are.
-  virtual LossAndGradient ComputeGradient(RowsView<const float> x, RowsView<const float> context) = 0;
+  virtual LossAndGradient ComputeGradient(RowsView<const float> x,
+                                          RowsView<const float> context) = 0;
   // Applies Adam with the kept gradient.
   virtual void Step(const AdamStep& step) = 0;
 
@@ -82,8 +85,8 @@ class TrainSession {
 };
 
 // Thread-safe. All host rows are row-major and dense; spans are as long as the rows. Calls return
-// CANCELLED soon after `stop` is requested (checked at every block). Results do not depend on the number
-// of threads, nor a row's result on the rows beside it, bit for bit.
+// CANCELLED soon after `stop` is requested (checked at every block). Results do not depend on the
+// number of threads, nor a row's result on the rows beside it, bit for bit.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -96,20 +99,22 @@ class Backend {
   virtual absl::Status LogProb(const DeviceWeights& weights, RowsView<const float> x,
                                RowsView<const float> context, std::span<double> log_prob,
                                std::stop_token stop) = 0;
-  // log p(x_i | x_1 .. x_(i-1), context) of each column i, [n, dim]; they sum to log p(x | context) but for
-  // rounding. FAILED_PRECONDITION unless the flow is triangular.
+  // log p(x_i | x_1 .. x_(i-1), context) of each column i, [n, dim]; they sum to log p(x | context)
+  // but for rounding. FAILED_PRECONDITION unless the flow is triangular.
   virtual absl::Status ChainTerms(const DeviceWeights& weights, RowsView<const float> x,
                                   RowsView<const float> context, RowsView<double> terms,
                                   std::stop_token stop) = 0;
-  // z = Forward(x) with its log_det, and x = Inverse(z) with its log_det (of dx/dz). `out` [n, dim].
+  // z = Forward(x) with its log_det, and x = Inverse(z) with its log_det (of dx/dz). `out` [n,
+  // dim].
   virtual absl::Status Forward(const DeviceWeights& weights, RowsView<const float> x,
                                RowsView<const float> context, RowsView<float> out,
                                std::span<double> log_det, std::stop_token stop) = 0;
   virtual absl::Status Inverse(const DeviceWeights& weights, RowsView<const float> z,
                                RowsView<const float> context, RowsView<float> out,
                                std::span<double> log_det, std::stop_token stop) = 0;
-  // Row r of `out` [n, dim] is a sample that depends on (seed, first_row + r) only; log_prob (may be
-  // empty) is the log-density of the untempered model there. Base samples are scaled by temperature.
+  // Row r of `out` [n, dim] is a sample that depends on (seed, first_row + r) only; log_prob (may
+  // be empty) is the log-density of the untempered model there. Base samples are scaled by
+  // temperature.
   virtual absl::Status Sample(const DeviceWeights& weights, std::uint64_t seed,
                               std::uint64_t first_row, double temperature,
                               RowsView<const float> context, RowsView<float> out,
@@ -120,8 +125,9 @@ class Backend {
       std::shared_ptr<const Flow> flow, const TrainState& state) = 0;
 
   // Mean and covariance, in double, of what the first `transforms` transforms make of the rows.
-  virtual absl::StatusOr<Moments> ComputeMoments(const Flow& flow, std::span<const float> parameters,
-                                                 int transforms, RowsView<const float> x,
+  virtual absl::StatusOr<Moments> ComputeMoments(const Flow& flow,
+                                                 std::span<const float> parameters, int transforms,
+                                                 RowsView<const float> x,
                                                  RowsView<const float> context,
                                                  std::stop_token stop) = 0;
 };

@@ -21,8 +21,8 @@ namespace millrace {
 // Immutable, thread-safe, without parameters of its own: those come through `Pass`.
 class Flow {
  public:
-  // INVALID_ARGUMENT when the spec contradicts itself (see Validate), RESOURCE_EXHAUSTED when it has
-  // more than kMaxParameters parameters.
+  // INVALID_ARGUMENT when the spec contradicts itself (see Validate), RESOURCE_EXHAUSTED when it
+  // has more than kMaxParameters parameters.
   static absl::StatusOr<std::shared_ptr<const Flow>> Create(const FlowSpec& spec);
   static constexpr std::size_t kMaxParameters = std::size_t{1} << 28;
 
@@ -40,8 +40,8 @@ class Flow {
 
   // log_p of each row; x is used as scratch and holds z afterwards.
   void LogProb(Pass& pass, Matrix x, Vector log_p) const;
-  // After LogProb with a tape: adjoint for dL/dlog_p = log_p_bar. `z` is what LogProb left and becomes
-  // dL/dx. Adds parameter and context gradients.
+  // After LogProb with a tape: adjoint for dL/dlog_p = log_p_bar. `z` is what LogProb left and
+  // becomes dL/dx. Adds parameter and context gradients.
   void LogProbBackward(Pass& pass, Matrix z, ConstVector log_p_bar) const;
 
   // True when z_i depends on x_1 .. x_i only: then log p(x) splits into log p(x_i | x_<i).

@@ -30,7 +30,7 @@ static_assert(std::endian::native == std::endian::little,
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::size_t kAlignment = 8;
 constexpr std::size_t kMaxHeaderBytes = 100'000'000;  // as other readers of safetensors have it
-constexpr std::int64_t kMaxFileBytes = std::int64_t{1} << 33;
+constexpr std::int64_t kMaxFileBytes = std::int64_t{5} << 28;  // Flow::kMaxParameters, and room
 constexpr int kDeepestHeader = 4;
 constexpr char kMetadata[] = "__metadata__";
 constexpr char kChecksum[] = "millrace.checksum";

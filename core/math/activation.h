@@ -9,14 +9,20 @@ namespace millrace {
 
 struct Identity {
   template <typename T>
-  MILLRACE_HOST_DEVICE static T Value(T a) { return a; }
+  MILLRACE_HOST_DEVICE static T Value(T a) {
+    return a;
+  }
   template <typename T>
-  MILLRACE_HOST_DEVICE static T Derivative(T) { return T(1.0f); }
+  MILLRACE_HOST_DEVICE static T Derivative(T) {
+    return T(1.0f);
+  }
 };
 
 struct Relu {
   template <typename T>
-  MILLRACE_HOST_DEVICE static T Value(T a) { return Select(a < T(0.0f), T(0.0f), a); }
+  MILLRACE_HOST_DEVICE static T Value(T a) {
+    return Select(a < T(0.0f), T(0.0f), a);
+  }
   template <typename T>
   MILLRACE_HOST_DEVICE static T Derivative(T value) {
     return Select(value > T(0.0f), T(1.0f), T(0.0f));
@@ -25,9 +31,13 @@ struct Relu {
 
 struct HyperbolicTangent {
   template <typename T>
-  MILLRACE_HOST_DEVICE static T Value(T a) { return Tanh(a); }
+  MILLRACE_HOST_DEVICE static T Value(T a) {
+    return Tanh(a);
+  }
   template <typename T>
-  MILLRACE_HOST_DEVICE static T Derivative(T value) { return T(1.0f) - value * value; }
+  MILLRACE_HOST_DEVICE static T Derivative(T value) {
+    return T(1.0f) - value * value;
+  }
 };
 
 // a for a > 0, else exp(a) - 1 (Clevert, Unterthiner, Hochreiter 2016).

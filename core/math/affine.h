@@ -3,8 +3,8 @@
 //
 //   z = x exp(s) + t,   log|dz/dx| = s,   s = SoftClip(a)
 //
-// with parameters theta = (t, a). The soft clip a / (1 + |a| / c) keeps the scale inside (1/1000, 1000)
-// with slope 1 at the origin, so that no parameter, however large, makes a row infinite.
+// with parameters theta = (t, a). The soft clip a / (1 + |a| / c) keeps the scale inside (1/1000,
+// 1000) with slope 1 at the origin, so that no parameter, however large, makes a row infinite.
 #ifndef MILLRACE_CORE_MATH_AFFINE_H_
 #define MILLRACE_CORE_MATH_AFFINE_H_
 
@@ -16,12 +16,12 @@ inline constexpr double kLogScaleBound = 6.907755278982137;  // ln 1000
 
 template <typename T>
 MILLRACE_HOST_DEVICE inline T SoftClip(T a) {
-  return a / (T(1.0f) + Abs(a) * T(static_cast<float>(1.0 / kLogScaleBound)));
+  return a / (T(1.0f) + Abs(a) * T(1.0 / kLogScaleBound));
 }
 
 template <typename T>
 MILLRACE_HOST_DEVICE inline T SoftClipDerivative(T a) {
-  const T q = T(1.0f) / (T(1.0f) + Abs(a) * T(static_cast<float>(1.0 / kLogScaleBound)));
+  const T q = T(1.0f) / (T(1.0f) + Abs(a) * T(1.0 / kLogScaleBound));
   return q * q;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Philox4x32-10: the counter-based random number generator of Salmon, Moraes, Dror and Shaw, "Parallel
-// random numbers: as easy as 1, 2, 3" (2011). A word depends on its counter and key only, so random
-// values depend on where they stand and not on the order in which they are drawn.
+// Philox4x32-10: the counter-based random number generator of Salmon, Moraes, Dror and Shaw,
+// "Parallel random numbers: as easy as 1, 2, 3" (2011). A word depends on its counter and key only,
+// so random values depend on where they stand and not on the order in which they are drawn.
 #ifndef MILLRACE_CORE_MATH_PHILOX_H_
 #define MILLRACE_CORE_MATH_PHILOX_H_
 

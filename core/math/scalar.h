@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The functions formulas are written in, for float and double. Dual numbers and SIMD packs bring their
-// own overloads, which are found by argument-dependent lookup. Formulas never branch on data: they
-// compute both sides and Select.
+// The functions formulas are written in, for float and double. Dual numbers and SIMD packs bring
+// their own overloads, which are found by argument-dependent lookup. Formulas never branch on data:
+// they compute both sides and Select.
 #ifndef MILLRACE_CORE_MATH_SCALAR_H_
 #define MILLRACE_CORE_MATH_SCALAR_H_
 

@@ -10,8 +10,8 @@
 
 namespace millrace {
 
-// The number in (0, 1) at (row, column) of stream `stream` >= 1 under `seed`. Stream 0 belongs to the
-// normals of core/math/normal.h.
+// The number in (0, 1) at (row, column) of stream `stream` >= 1 under `seed`. Stream 0 belongs to
+// the normals of core/math/normal.h.
 inline double UniformAt(std::uint64_t seed, std::uint32_t stream, std::uint64_t row,
                         std::uint32_t column) {
   const auto w = Philox4x32::Generate(
@@ -20,11 +20,13 @@ inline double UniformAt(std::uint64_t seed, std::uint32_t stream, std::uint64_t 
   return UniformOpen(w[0], w[1]);
 }
 
-// Shuffles `items` (indexable, of `size`) with the numbers of one stream: Fisher and Yates, from the end.
+// Shuffles `items` (indexable, of `size`) with the numbers of one stream: Fisher and Yates, from
+// the end.
 template <typename Items>
 void Shuffle(Items& items, std::uint64_t size, std::uint64_t seed, std::uint32_t stream) {
   for (std::uint64_t i = size; i > 1; --i) {
-    const auto j = static_cast<std::uint64_t>(UniformAt(seed, stream, i, 0) * static_cast<double>(i));
+    const auto j =
+        static_cast<std::uint64_t>(UniformAt(seed, stream, i, 0) * static_cast<double>(i));
     std::swap(items[i - 1], items[j]);
   }
 }

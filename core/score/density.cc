@@ -146,15 +146,14 @@ absl::StatusOr<ScoreResult> Density::Score(RowsView<const double> rows, const Sc
   return result;
 }
 
-absl::StatusOr<SampleResult> Density::Sample(std::uint64_t seed, std::uint64_t first_row,
+absl::StatusOr<Rows<double>> Density::Sample(std::uint64_t seed, std::uint64_t first_row,
                                              std::int64_t count, double temperature,
                                              std::stop_token stop) const {
   if (count < 1) return InvalidArgument("count", absl::StrCat(count), "at least 1");
   if (!(temperature >= 0.0 && temperature <= kMaxTemperature))
     return InvalidArgument("temperature", absl::StrCat(temperature),
                            absl::StrCat("a number from 0 to ", kMaxTemperature));
-  SampleResult result;
-  result.rows = Rows<double>(count, model_->columns.num_columns());
+  Rows<double> rows(count, model_->columns.num_columns());
   const auto slice = [&](std::int64_t first, std::int64_t n) -> absl::Status {
     Rows<float> x(n, model_->columns.dim());
     MILLRACE_RETURN_IF_ERROR(backend_.Sample(*weights_, seed,
@@ -166,13 +165,11 @@ absl::StatusOr<SampleResult> Density::Sample(std::uint64_t seed, std::uint64_t f
             "sample ", first_row + static_cast<std::uint64_t>(first + r), " at temperature ",
             temperature, " overflows single precision; lower the temperature"));
     }
-    model_->columns.FromModel(x.view(), result.rows.view().Slice(first, n));
+    model_->columns.FromModel(x.view(), rows.view().Slice(first, n));
     return absl::OkStatus();
   };
   MILLRACE_RETURN_IF_ERROR(InSlices(count, model_->columns.dim(), slice));
-  MILLRACE_ASSIGN_OR_RETURN(LogProbResult density, LogProbOf(result.rows.view(), stop));
-  result.log_prob = std::move(density.log_prob);
-  return result;
+  return rows;
 }
 
 absl::StatusOr<Rows<double>> Density::LatentOf(RowsView<const double> rows,
@@ -205,22 +202,17 @@ absl::StatusOr<Rows<double>> Density::LatentOf(RowsView<const double> rows,
   return latent;
 }
 
-absl::StatusOr<EncodeResult> Density::Encode(RowsView<const double> rows,
+absl::StatusOr<Rows<double>> Density::Encode(RowsView<const double> rows,
                                              std::stop_token stop) const {
   MILLRACE_RETURN_IF_ERROR(model_->columns.CheckRows(rows));
-  EncodeResult result;
-  MILLRACE_ASSIGN_OR_RETURN(result.latent, LatentOf(rows, stop));
-  MILLRACE_ASSIGN_OR_RETURN(LogProbResult density, LogProbOf(rows, stop));
-  result.log_prob = std::move(density.log_prob);
-  return result;
+  return LatentOf(rows, stop);
 }
 
-absl::StatusOr<DecodeResult> Density::Decode(RowsView<const double> latent,
+absl::StatusOr<Rows<double>> Density::Decode(RowsView<const double> latent,
                                              std::stop_token stop) const {
   const ColumnModel& columns = model_->columns;
   MILLRACE_RETURN_IF_ERROR(CheckLatent(latent, columns.dim()));
-  DecodeResult result;
-  result.rows = Rows<double>(latent.rows, columns.num_columns());
+  Rows<double> rows(latent.rows, columns.num_columns());
   const auto slice = [&](std::int64_t first, std::int64_t count) -> absl::Status {
     Rows<float> z(count, columns.dim());
     std::transform(latent.data + first * latent.cols, latent.data + (first + count) * latent.cols,
@@ -232,19 +224,16 @@ absl::StatusOr<DecodeResult> Density::Decode(RowsView<const double> latent,
       if (!IsFinite(x.view(), r))
         return RowError("latents", first + r, "a row that overflows", "a latent point nearer to 0");
     }
-    columns.FromModel(x.view(), result.rows.view().Slice(first, count));
+    columns.FromModel(x.view(), rows.view().Slice(first, count));
     return absl::OkStatus();
   };
   MILLRACE_RETURN_IF_ERROR(InSlices(latent.rows, columns.dim(), slice));
-  MILLRACE_ASSIGN_OR_RETURN(LogProbResult density, LogProbOf(result.rows.view(), stop));
-  result.log_prob = std::move(density.log_prob);
-  return result;
+  return rows;
 }
 
-absl::StatusOr<DecodeResult> Density::Interpolate(RowsView<const double> from,
-                                                  RowsView<const double> to,
-                                                  const InterpolationOptions& options,
-                                                  std::stop_token stop) const {
+absl::StatusOr<Path> Density::Interpolate(RowsView<const double> from, RowsView<const double> to,
+                                          const InterpolationOptions& options,
+                                          std::stop_token stop) const {
   if (options.steps < 2 || options.steps > InterpolationOptions::kMaxSteps)
     return InvalidArgument("steps", absl::StrCat(options.steps),
                            absl::StrCat("2 to ", InterpolationOptions::kMaxSteps));
@@ -257,14 +246,18 @@ absl::StatusOr<DecodeResult> Density::Interpolate(RowsView<const double> from,
     std::copy_n(row.data, row.cols, ends.view().row(end++).data());
   }
   MILLRACE_ASSIGN_OR_RETURN(const Rows<double> latent, LatentOf(ends.view(), stop));
-  Rows<double> path(options.steps, latent.cols());
+  Rows<double> points(options.steps, latent.cols());
   for (int i = 0; i < options.steps; ++i) {
     const std::vector<double> point =
         InterpolateLatent(options.kind, latent.view().row(0), latent.view().row(1),
                           static_cast<double>(i) / (options.steps - 1));
-    std::copy(point.begin(), point.end(), path.view().row(i).data());
+    std::copy(point.begin(), point.end(), points.view().row(i).data());
   }
-  return Decode(path.view(), std::move(stop));
+  Path path;
+  MILLRACE_ASSIGN_OR_RETURN(path.rows, Decode(points.view(), stop));
+  MILLRACE_ASSIGN_OR_RETURN(LogProbResult density, LogProbOf(path.rows.view(), stop));
+  path.log_prob = std::move(density.log_prob);
+  return path;
 }
 
 }  // namespace millrace

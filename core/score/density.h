@@ -49,19 +49,9 @@ struct ScoreResult {
                                      // is out of support; empty unless asked for
 };
 
-struct EncodeResult {
-  Rows<double> latent;           // [n, dim]; discrete columns at the centre of their bins
-  std::vector<double> log_prob;  // [n] as LogProb says
-};
-
-struct DecodeResult {
-  Rows<double> rows;             // [n, columns]
-  std::vector<double> log_prob;  // [n] at those rows
-};
-
-struct SampleResult {
-  Rows<double> rows;             // [n, columns]; discrete columns on their lattice
-  std::vector<double> log_prob;  // [n] of the untempered model at those rows
+struct Path {
+  Rows<double> rows;             // [steps, columns]
+  std::vector<double> log_prob;  // [steps] at those rows
 };
 
 struct InterpolationOptions {
@@ -89,24 +79,24 @@ class Density {
   // order.
   absl::StatusOr<ScoreResult> Score(RowsView<const double> rows, const ScoreOptions& options,
                                     std::stop_token stop) const;
-  // Rows [first_row, first_row + count) of the endless sequence of samples of `seed`; temperature
-  // in [0, 10]. The same row whatever the chunk it is drawn in. FAILED_PRECONDITION where a sample
-  // overflows.
-  absl::StatusOr<SampleResult> Sample(std::uint64_t seed, std::uint64_t first_row,
+  // Rows [first_row, first_row + count), [count, columns], of the endless sequence of samples of
+  // `seed`; temperature in [0, 10]. The same row whatever the chunk it is drawn in.
+  // FAILED_PRECONDITION where a sample overflows.
+  absl::StatusOr<Rows<double>> Sample(std::uint64_t seed, std::uint64_t first_row,
                                       std::int64_t count, double temperature,
                                       std::stop_token stop) const;
-  // INVALID_ARGUMENT naming the first row out of support: it has no latent point.
-  absl::StatusOr<EncodeResult> Encode(RowsView<const double> rows, std::stop_token stop) const;
-  // latent [n, dim]. INVALID_ARGUMENT naming the first row whose image is not finite in single
-  // precision.
-  absl::StatusOr<DecodeResult> Decode(RowsView<const double> latent, std::stop_token stop) const;
+  // Latent points [n, dim], discrete columns taken at the centre of their bins. INVALID_ARGUMENT
+  // naming the first row out of support: it has no latent point.
+  absl::StatusOr<Rows<double>> Encode(RowsView<const double> rows, std::stop_token stop) const;
+  // Rows [n, columns] of latent points [n, dim]. INVALID_ARGUMENT naming the first row whose image
+  // is not finite in single precision.
+  absl::StatusOr<Rows<double>> Decode(RowsView<const double> latent, std::stop_token stop) const;
   // The path from one row to the other through latent space; from, to: [1, columns], in support.
   // Point i of `steps` lies at t = i / (steps - 1); ends are decoded like all others, so a discrete
   // value is met exactly and others up to single precision. INVALID_ARGUMENT for fewer than 2 or
   // more than kMaxSteps steps, or as Encode.
-  absl::StatusOr<DecodeResult> Interpolate(RowsView<const double> from, RowsView<const double> to,
-                                           const InterpolationOptions& options,
-                                           std::stop_token stop) const;
+  absl::StatusOr<Path> Interpolate(RowsView<const double> from, RowsView<const double> to,
+                                   const InterpolationOptions& options, std::stop_token stop) const;
 
  private:
   Density(std::shared_ptr<const Model> model, Backend& backend,

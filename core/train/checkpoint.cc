@@ -21,7 +21,7 @@ namespace {
 
 constexpr absl::string_view kMagic = "millrace checkpoint 1\n";
 
-constexpr std::int64_t kLargestFile = std::int64_t{1} << 36;
+constexpr std::int64_t kLargestFile = std::int64_t{6} << 30;
 
 std::uint32_t Crc(absl::string_view bytes) {
   return static_cast<std::uint32_t>(
@@ -87,7 +87,8 @@ void Fields(State& state, Visitor& visit) {
 }
 
 // What a run is about: bytes that change when any of it does.
-std::string Fingerprint(const TrainRequest& request, const FlowSpec& spec, RowsView<const double> rows) {
+std::string Fingerprint(const TrainRequest& request, const FlowSpec& spec,
+                        RowsView<const double> rows) {
   Writer write;
   const auto all = [&write](const auto&... values) { (write(values), ...); };
   const auto each = [&write](const auto&... values) {
@@ -114,7 +115,8 @@ std::string Fingerprint(const TrainRequest& request, const FlowSpec& spec, RowsV
 
 }  // namespace
 
-Checkpoint::Checkpoint(const TrainRequest& request, const FlowSpec& spec, RowsView<const double> rows)
+Checkpoint::Checkpoint(const TrainRequest& request, const FlowSpec& spec,
+                       RowsView<const double> rows)
     : path_(request.checkpoint.path), interval_(request.checkpoint.interval), last_(absl::Now()) {
   if (!path_.empty()) fingerprint_ = Fingerprint(request, spec, rows);
 }
@@ -139,7 +141,8 @@ absl::Status Checkpoint::Resume(const ParameterLayout& layout, FitState& state) 
   if (!read.ok || length > read.bytes.size()) return damaged;
   if (read.bytes.substr(0, length) != fingerprint_)
     return absl::FailedPreconditionError(absl::StrCat(
-        path_, ": belongs to a training of another table or with other options; remove it to start anew"));
+        path_,
+        ": belongs to a training of another table or with other options; remove it to start anew"));
   read.bytes.remove_prefix(length);
   FitState found;
   Fields(found, read);

@@ -19,12 +19,12 @@ namespace millrace {
 // Does nothing when the request names no path. Not thread-safe.
 class Checkpoint {
  public:
-  // Remembers what the run is about: a checkpoint of another table, spec or choice of options is not
-  // taken for this run's.
+  // Remembers what the run is about: a checkpoint of another table, spec or choice of options is
+  // not taken for this run's.
   Checkpoint(const TrainRequest& request, const FlowSpec& spec, RowsView<const double> rows);
 
-  // Fills `state` from the file when there is one. FAILED_PRECONDITION when it belongs to another run,
-  // DATA_LOSS when it is damaged.
+  // Fills `state` from the file when there is one. FAILED_PRECONDITION when it belongs to another
+  // run, DATA_LOSS when it is damaged.
   absl::Status Resume(const ParameterLayout& layout, FitState& state) const;
 
   // Writes `state`, durably, when the interval since the last time is over.

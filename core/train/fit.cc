@@ -24,7 +24,11 @@ class Run {
  public:
   Run(TrainSession& session, const FitData& data, const FitOptions& options, std::stop_token stop,
       FitState& state)
-      : session_(session), data_(data), options_(options), stop_(std::move(stop)), state_(state),
+      : session_(session),
+        data_(data),
+        options_(options),
+        stop_(std::move(stop)),
+        state_(state),
         batch_(std::min<std::int64_t>(options.batch_size, data.rows), data.dim) {
     steps_per_epoch_ = (data.rows + batch_.rows() - 1) / batch_.rows();
   }
@@ -82,8 +86,8 @@ class Run {
 
   // How much of the run is over, by steps or by the clock, whichever says more.
   double Fraction(std::int64_t step) const {
-    const double by_steps = static_cast<double>(step) /
-                            static_cast<double>(options_.max_epochs * steps_per_epoch_);
+    const double by_steps =
+        static_cast<double>(step) / static_cast<double>(options_.max_epochs * steps_per_epoch_);
     if (options_.max_duration == absl::InfiniteDuration()) return by_steps;
     return std::max(by_steps, Seconds() / absl::ToDoubleSeconds(options_.max_duration));
   }
@@ -115,7 +119,8 @@ class Run {
       const std::int64_t first = s * batch_.rows();
       const std::int64_t count = std::min(batch_.rows(), data_.rows - first);
       for (std::int64_t r = 0; r < count; ++r)
-        std::copy_n(rows.data + order[first + r] * rows.cols, rows.cols, batch_.data() + r * rows.cols);
+        std::copy_n(rows.data + order[first + r] * rows.cols, rows.cols,
+                    batch_.data() + r * rows.cols);
       const auto gradient = session_.ComputeGradient({batch_.data(), count, rows.cols}, {});
       if (!std::isfinite(gradient.loss) || !std::isfinite(gradient.gradient_norm))
         return std::numeric_limits<double>::quiet_NaN();
@@ -124,14 +129,15 @@ class Run {
       const std::int64_t step = state_.epoch * steps_per_epoch_ + s;
       // The last, shorter batch counts by its rows.
       const double weight = static_cast<double>(count) / static_cast<double>(batch_.rows());
-      session_.Step({.learning_rate = weight * state_.rate_scale *
-                                      LearningRate(options_, step, Fraction(step)),
-                     .weight_decay = options_.weight_decay,
-                     .gradient_scale = options_.gradient_clip_norm > 0.0
-                                           ? std::min(1.0, options_.gradient_clip_norm /
-                                                               std::max(gradient.gradient_norm, 1e-12))
-                                           : 1.0,
-                     .ema_decay = options_.ema_decay});
+      session_.Step(
+          {.learning_rate =
+               weight * state_.rate_scale * LearningRate(options_, step, Fraction(step)),
+           .weight_decay = options_.weight_decay,
+           .gradient_scale = options_.gradient_clip_norm > 0.0
+                                 ? std::min(1.0, options_.gradient_clip_norm /
+                                                     std::max(gradient.gradient_norm, 1e-12))
+                                 : 1.0,
+           .ema_decay = options_.ema_decay});
     }
     rows_seen_ = seen;
     return sum / static_cast<double>(seen);
@@ -140,10 +146,11 @@ class Run {
   // Back to the end of the last good epoch, with half the rate.
   absl::Status StepBack() {
     if (++state_.divergences > FitOptions::kMaxDivergences)
-      return absl::FailedPreconditionError(absl::StrCat(
-          "training diverged ", state_.divergences, " times although the learning rate was halved to ",
-          state_.rate_scale * options_.learning_rate,
-          " in epoch ", state_.epoch + 1, "; lower learning_rate or check the table for extreme values"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("training diverged ", state_.divergences,
+                       " times although the learning rate was halved to ",
+                       state_.rate_scale * options_.learning_rate, " in epoch ", state_.epoch + 1,
+                       "; lower learning_rate or check the table for extreme values"));
     state_.rate_scale *= 0.5;
     session_.Restore(state_.train);
     return absl::OkStatus();
@@ -205,8 +212,8 @@ absl::StatusOr<double> MeanLogProb(TrainSession& session, RowsView<const float> 
 
 absl::Status Fit(TrainSession& session, const FitData& data, const FitOptions& options,
                  const ProgressCallback& progress,
-                 const std::function<absl::Status(const FitState&)>& after_epoch, std::stop_token stop,
-                 FitState& state) {
+                 const std::function<absl::Status(const FitState&)>& after_epoch,
+                 std::stop_token stop, FitState& state) {
   return Run(session, data, options, std::move(stop), state).Loop(progress, after_epoch);
 }
 

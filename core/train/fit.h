@@ -28,8 +28,8 @@ struct FitOptions {
   double ema_decay = 0.0;
   double gradient_clip_norm = 5.0;
   double log_scale_penalty = 0.0;  // TrainSession::set_log_scale_penalty
-  std::int64_t patience = 30;  // epochs
-  std::uint64_t seed = 0;      // of the shuffles
+  std::int64_t patience = 30;      // epochs
+  std::uint64_t seed = 0;          // of the shuffles
 
   // Divergences that are stepped back from; one more ends the run.
   static constexpr int kMaxDivergences = 10;
@@ -59,16 +59,17 @@ struct FitData {
 // Learning rate before step `step` (from 0), `fraction` of the run being over.
 double LearningRate(const FitOptions& options, std::int64_t step, double fraction);
 
-// Goes on from `state`, with which `session` was started, until an end is reached and leaves the best
-// parameters in state.best: those after the epoch of the best validation (their moving average where
-// ema_decay > 0), or those it began with. An epoch is cut short when max_duration is over, so that it
-// is kept to about one step and one validation. `progress` (may be empty), in nats of the flow's own
-// inputs, and `after_epoch` (may be empty) are called at every epoch's end. FAILED_PRECONDITION after
-// kMaxDivergences, CANCELLED within a step of `stop`, or what `after_epoch` returned.
+// Goes on from `state`, with which `session` was started, until an end is reached and leaves the
+// best parameters in state.best: those after the epoch of the best validation (their moving average
+// where ema_decay > 0), or those it began with. An epoch is cut short when max_duration is over, so
+// that it is kept to about one step and one validation. `progress` (may be empty), in nats of the
+// flow's own inputs, and `after_epoch` (may be empty) are called at every epoch's end.
+// FAILED_PRECONDITION after kMaxDivergences, CANCELLED within a step of `stop`, or what
+// `after_epoch` returned.
 absl::Status Fit(TrainSession& session, const FitData& data, const FitOptions& options,
                  const ProgressCallback& progress,
-                 const std::function<absl::Status(const FitState&)>& after_epoch, std::stop_token stop,
-                 FitState& state);
+                 const std::function<absl::Status(const FitState&)>& after_epoch,
+                 std::stop_token stop, FitState& state);
 
 // Mean log-density under the session's parameters.
 absl::StatusOr<double> MeanLogProb(TrainSession& session, RowsView<const float> rows, bool use_ema,

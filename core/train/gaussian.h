@@ -11,11 +11,11 @@
 
 namespace millrace {
 
-// Over the active columns of a column model, in their raw values (bounds mean nothing to it), by maximum
-// likelihood in double; a column that others determine keeps a share of its deviation (InverseCholesky).
-// It is held to the columns' bins as the model is: fitted to values spread over their bins, scored at the
-// mean density over the same fixed positions. Without that its density at the points of a lattice could
-// exceed any that sums to one.
+// Over the active columns of a column model, in their raw values (bounds mean nothing to it), by
+// maximum likelihood in double; a column that others determine keeps a share of its deviation
+// (InverseCholesky). It is held to the columns' bins as the model is: fitted to values spread over
+// their bins, scored at the mean density over the same fixed positions. Without that its density at
+// the points of a lattice could exceed any that sums to one.
 class Gaussian {
  public:
   // rows [n >= 1, columns.num_columns()]; `columns` outlives the Gaussian.

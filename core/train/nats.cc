@@ -20,7 +20,8 @@ Nats NatsOf(std::span<const double> log_prob, double offset) {
   const auto n = static_cast<double>(nats.rows);
   nats.mean = sum / n;
   for (double value : log_prob)
-    if (std::isfinite(value)) squares += (value + offset - nats.mean) * (value + offset - nats.mean);
+    if (std::isfinite(value))
+      squares += (value + offset - nats.mean) * (value + offset - nats.mean);
   nats.standard_error = std::sqrt(squares / n / std::max(1.0, n - 1.0));
   return nats;
 }
@@ -29,7 +30,8 @@ Nats Advantage(std::span<const double> flow, std::span<const double> gaussian) {
   std::vector<double> difference;
   for (std::size_t r = 0; r < flow.size(); ++r) {
     if (!std::isfinite(gaussian[r])) continue;
-    if (!std::isfinite(flow[r])) return {.rows = 1, .mean = -std::numeric_limits<double>::infinity()};
+    if (!std::isfinite(flow[r]))
+      return {.rows = 1, .mean = -std::numeric_limits<double>::infinity()};
     difference.push_back(flow[r] - gaussian[r]);
   }
   return NatsOf(difference, 0.0);

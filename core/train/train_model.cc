@@ -22,7 +22,8 @@
 namespace millrace {
 namespace {
 
-// Rows that are enough for the figure of the fitted rows in the report, and for where training starts.
+// Rows that are enough for the figure of the fitted rows in the report, and for where training
+// starts.
 constexpr std::int64_t kEnoughRows = 20000;
 // The flow replaces the Gaussian when its mean advantage on validation rows is this many of its own
 // standard errors.
@@ -40,7 +41,11 @@ class Training {
  public:
   Training(const TrainRequest& request, RowsView<const double> rows, Backend& backend,
            const ProgressCallback& progress, std::stop_token stop)
-      : request_(request), rows_(rows), backend_(backend), progress_(progress), stop_(std::move(stop)) {}
+      : request_(request),
+        rows_(rows),
+        backend_(backend),
+        progress_(progress),
+        stop_(std::move(stop)) {}
 
   absl::StatusOr<Model> Run() {
     MILLRACE_RETURN_IF_ERROR(Validate(request_.options));
@@ -102,8 +107,9 @@ class Training {
         RowsView<const float>(standardised_.view()).Slice(0, std::min(kEnoughRows, fit_.rows()));
     for (int t = 0; t < static_cast<int>(flow.transforms().size()); ++t) {
       if (!flow.transforms()[t]->WantsMoments()) continue;
-      MILLRACE_ASSIGN_OR_RETURN(const Moments moments,
-                                backend_.ComputeMoments(flow, parameters.span(), t, rows, {}, stop_));
+      MILLRACE_ASSIGN_OR_RETURN(
+          const Moments moments,
+          backend_.ComputeMoments(flow, parameters.span(), t, rows, {}, stop_));
       flow.transforms()[t]->InitialiseFromMoments(moments, parameters.span());
     }
     return parameters;
@@ -112,8 +118,8 @@ class Training {
   absl::Status FitFlow() {
     const ColumnModel& columns = model_->columns;
     const std::uint64_t seed = request_.options.seed;
-    MILLRACE_ASSIGN_OR_RETURN(model_->spec, ChooseSpec(request_.architecture, fit_.rows(), columns.dim(),
-                                                       SeedFor(seed, kFlow)));
+    MILLRACE_ASSIGN_OR_RETURN(model_->spec, ChooseSpec(request_.architecture, fit_.rows(),
+                                                       columns.dim(), SeedFor(seed, kFlow)));
     MILLRACE_ASSIGN_OR_RETURN(const std::shared_ptr<const Flow> flow, Flow::Create(model_->spec));
     standardised_ = Rows<float>(fit_.rows(), columns.dim());
     Rows<float> validation(validation_.rows(), columns.dim());
@@ -130,27 +136,27 @@ class Training {
     MILLRACE_RETURN_IF_ERROR(checkpoint.Resume(flow->layout(), state));
     MILLRACE_ASSIGN_OR_RETURN(const std::unique_ptr<TrainSession> session,
                               backend_.StartTraining(flow, state.train));
-    const FitData data{
-        .rows = fit_.rows(),
-        .dim = columns.dim(),
-        .epoch_rows =
-            [&](std::int64_t epoch) {
-              // Fresh noise in the bins every epoch.
-              if (columns.num_offsets() > 1)
-                columns.ToTraining(fit_.view(), SeedFor(seed, kNoise),
-                                   static_cast<std::uint64_t>(epoch * fit_.rows()), standardised_.view());
-              return RowsView<const float>(standardised_.view());
-            },
-        .validation = validation.view()};
+    const FitData data{.rows = fit_.rows(),
+                       .dim = columns.dim(),
+                       .epoch_rows =
+                           [&](std::int64_t epoch) {
+                             // Fresh noise in the bins every epoch.
+                             if (columns.num_offsets() > 1)
+                               columns.ToTraining(fit_.view(), SeedFor(seed, kNoise),
+                                                  static_cast<std::uint64_t>(epoch * fit_.rows()),
+                                                  standardised_.view());
+                             return RowsView<const float>(standardised_.view());
+                           },
+                       .validation = validation.view()};
     const auto in_standardised_units = [&](TrainProgress progress) {
       progress.train_nats += fit_log_det;
       progress.validation_nats += validation_log_det;
       progress.best_validation_nats += validation_log_det;
       progress_(progress);
     };
-    MILLRACE_RETURN_IF_ERROR(Fit(*session, data, options,
-                                 progress_ ? ProgressCallback(in_standardised_units) : nullptr,
-                                 [&](const FitState& s) { return checkpoint.Keep(s); }, stop_, state));
+    MILLRACE_RETURN_IF_ERROR(Fit(
+        *session, data, options, progress_ ? ProgressCallback(in_standardised_units) : nullptr,
+        [&](const FitState& s) { return checkpoint.Keep(s); }, stop_, state));
     checkpoint.Remove();
     model_->parameters = std::move(state.best);
     TrainingReport& report = model_->report;
@@ -166,8 +172,8 @@ class Training {
     return absl::OkStatus();
   }
 
-  // What the flow sees of rows at the centres of their bins; returns the mean log|d of it / d standardised
-  // value|.
+  // What the flow sees of rows at the centres of their bins; returns the mean log|d of it / d
+  // standardised value|.
   double BinCentres(RowsView<const double> rows, RowsView<float> out) const {
     std::vector<double> log_det(static_cast<std::size_t>(rows.rows));
     std::vector<std::uint8_t> outside(log_det.size());
@@ -195,26 +201,28 @@ class Training {
     return std::move(result.log_prob);
   }
 
-  // The flow stays only where it is better than the Gaussian on the validation rows and not worse on the
-  // calibration rows.
+  // The flow stays only where it is better than the Gaussian on the validation rows and not worse
+  // on the calibration rows.
   absl::Status CompareWithGaussian() {
     MILLRACE_ASSIGN_OR_RETURN(HeldOut flow, Score(model_));
     MILLRACE_ASSIGN_OR_RETURN(std::shared_ptr<Model> gaussian, GaussianModel());
     MILLRACE_ASSIGN_OR_RETURN(HeldOut other, Score(gaussian));
     const Nats validation = Advantage(flow.validation, other.validation);
-    const bool better = validation.rows > 1 && validation.mean > kAdvantage * validation.standard_error &&
+    const bool better = validation.rows > 1 &&
+                        validation.mean > kAdvantage * validation.standard_error &&
                         Advantage(flow.calibration, other.calibration).mean >= 0.0;
     if (better) return Report(std::move(flow));
     model_ = std::move(gaussian);
     model_->report.gaussian_fallback = true;
     model_->report.warnings.push_back(
-        "the flow was not better than a full-covariance Gaussian on held-out rows; the model is that "
+        "the flow was not better than a full-covariance Gaussian on held-out rows; the model is "
+        "that "
         "Gaussian");
     return Report(std::move(other));
   }
 
-  // The full-covariance Gaussian of what the flow sees: on a table without bounds the very one that the
-  // report compares with, up to rounding.
+  // The full-covariance Gaussian of what the flow sees: on a table without bounds the very one that
+  // the report compares with, up to rounding.
   absl::StatusOr<std::shared_ptr<Model>> GaussianModel() {
     auto model = std::make_shared<Model>(*model_);
     MafSpec& maf = *model->spec.maf;
@@ -230,7 +238,8 @@ class Training {
     for (std::size_t i = 0; i < columns.active().size(); ++i) {
       const Column& column = columns.columns()[columns.active()[i]];
       if (!column.lower && !column.upper)
-        moments.covariance[i * columns.active().size() + i] += BinVariance(column.bin_width, column.scale);
+        moments.covariance[i * columns.active().size() + i] +=
+            BinVariance(column.bin_width, column.scale);
     }
     flow->transforms()[0]->InitialiseFromMoments(moments, model->parameters.span());
     return model;
@@ -244,13 +253,15 @@ class Training {
     report.fit = NatsOf(fit, report.log_unit);
     report.validation = NatsOf(scores.validation, report.log_unit);
     report.held_out = NatsOf(scores.calibration, report.log_unit);
-    report.gaussian_held_out =
-        NatsOf(Gaussian(model_->columns, fit_.view()).LogProb(calibration_.view()), report.log_unit);
+    report.gaussian_held_out = NatsOf(
+        Gaussian(model_->columns, fit_.view()).LogProb(calibration_.view()), report.log_unit);
     Calibrate(std::move(scores.calibration));
-    if (report.held_out.mean < report.gaussian_held_out.mean - kRounding * std::abs(report.held_out.mean))
-      report.warnings.push_back(absl::StrCat(
-          "a full-covariance Gaussian that knows no bounds has a higher density on held-out rows by ",
-          report.gaussian_held_out.mean - report.held_out.mean, " nats a row"));
+    if (report.held_out.mean <
+        report.gaussian_held_out.mean - kRounding * std::abs(report.held_out.mean))
+      report.warnings.push_back(
+          absl::StrCat("a full-covariance Gaussian that knows no bounds has a higher density on "
+                       "held-out rows by ",
+                       report.gaussian_held_out.mean - report.held_out.mean, " nats a row"));
     return absl::OkStatus();
   }
 
@@ -258,8 +269,9 @@ class Training {
     TrainingReport& report = model_->report;
     const auto outside = static_cast<std::int64_t>(log_probs.size()) - report.held_out.rows;
     if (outside > 0)
-      report.warnings.push_back(absl::StrCat(outside, " of ", log_probs.size(),
-                                             " calibration rows have density 0 in single precision"));
+      report.warnings.push_back(
+          absl::StrCat(outside, " of ", log_probs.size(),
+                       " calibration rows have density 0 in single precision"));
     std::ranges::sort(log_probs);
     const double finest = 1.0 / (static_cast<double>(log_probs.size()) + 1.0);
     model_->calibration = {.log_probs = std::move(log_probs),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a user's rows to a model: columns, split, default architecture, training, calibration, report.
+// From a user's rows to a model: columns, split, default architecture, training, calibration,
+// report.
 #ifndef MILLRACE_CORE_TRAIN_TRAIN_MODEL_H_
 #define MILLRACE_CORE_TRAIN_TRAIN_MODEL_H_
 
@@ -19,9 +20,10 @@
 
 namespace millrace {
 
-// What a caller fixes of the architecture; unset fields are chosen from the number of rows and columns.
+// What a caller fixes of the architecture; unset fields are chosen from the number of rows and
+// columns.
 struct MafChoice {
-  std::optional<int> layers = std::nullopt;              // [1, MafSpec::kMaxLayers]
+  std::optional<int> layers = std::nullopt;  // [1, MafSpec::kMaxLayers]
   std::optional<std::vector<int>> hidden_sizes = std::nullopt;
   std::optional<bool> residual = std::nullopt;
   std::optional<Mixing> mixing = std::nullopt;
@@ -32,36 +34,37 @@ struct MafChoice {
 
 enum class LearningRateSchedule { kCosine, kConstant };
 
-// How to train. Unset fields are chosen from the number of rows and columns and reported in the model's
-// spec and report. Validate names the field, its value and its range.
+// How to train. Unset fields are chosen from the number of rows and columns and reported in the
+// model's spec and report. Validate names the field, its value and its range.
 struct TrainOptions {
-  std::optional<int> batch_size;             // [1, 65536]
-  std::optional<int> max_epochs;             // [1, 1000000]
-  std::optional<absl::Duration> max_duration;  // > 0; the cosine schedule ends with whichever comes first
-  std::optional<double> learning_rate;       // (0, 1]
+  std::optional<int> batch_size;  // [1, 65536]
+  std::optional<int> max_epochs;  // [1, 1000000]
+  std::optional<absl::Duration>
+      max_duration;                     // > 0; the cosine schedule ends with whichever comes first
+  std::optional<double> learning_rate;  // (0, 1]
   LearningRateSchedule schedule = LearningRateSchedule::kCosine;
-  std::optional<int> warmup_steps;           // [0, 1000000]
-  std::optional<double> weight_decay;        // [0, 1]
-  std::optional<double> ema_decay;           // [0, 1); 0: off
-  std::optional<double> gradient_clip_norm;  // >= 0, finite; 0: off
-  std::optional<int> patience;               // epochs without improvement, [1, 1000000]
-  double validation_fraction = 0.1;          // (0, 0.5]
-  double calibration_fraction = 0.1;         // (0, 0.5]
+  std::optional<int> warmup_steps;            // [0, 1000000]
+  std::optional<double> weight_decay;         // [0, 1]
+  std::optional<double> ema_decay;            // [0, 1); 0: off
+  std::optional<double> gradient_clip_norm;   // >= 0, finite; 0: off
+  std::optional<int> patience;                // epochs without improvement, [1, 1000000]
+  double validation_fraction = 0.1;           // (0, 0.5]
+  double calibration_fraction = 0.1;          // (0, 0.5]
   std::optional<double> false_positive_rate;  // stored with the model, (0, 1); default 0.01, or
                                               // 1 / (calibration rows + 1) where that is more
-  std::uint64_t seed = 0;                    // of the split, shuffles, noise and initial weights
+  std::uint64_t seed = 0;                     // of the split, shuffles, noise and initial weights
 };
 
 struct TrainProgress {
-  std::int64_t epoch = 0;            // completed
+  std::int64_t epoch = 0;  // completed
   std::int64_t step = 0;
-  double train_nats = 0.0;           // mean log-density over the epoch, standardised units, of rows with
-                                     // noise in their bins
+  double train_nats = 0.0;  // mean log-density over the epoch, standardised units, of rows with
+                            // noise in their bins
   double validation_nats = 0.0;
   double best_validation_nats = 0.0;
   double rows_per_second = 0.0;
   absl::Duration elapsed;
-  absl::Duration eta;                // until the schedule ends; early stopping may come first
+  absl::Duration eta;  // until the schedule ends; early stopping may come first
 };
 
 // Called on the training thread after every epoch; must return soon.
@@ -74,15 +77,15 @@ struct CheckpointOptions {
 };
 
 struct TrainRequest {
-  std::vector<ColumnSpec> columns;     // one a column of the rows; empty: x0, x1, ..., all found
+  std::vector<ColumnSpec> columns;  // one a column of the rows; empty: x0, x1, ..., all found
   MafChoice architecture;
   TrainOptions options;
   CheckpointOptions checkpoint;
 };
 
-// INVALID_ARGUMENT for options or spec out of range, fewer than kMinRows rows, non-finite values (row,
-// column, value); FAILED_PRECONDITION when training diverged again and again; CANCELLED when stopped.
-// Blocks for as long as training takes. Deterministic but for max_duration.
+// INVALID_ARGUMENT for options or spec out of range, fewer than kMinRows rows, non-finite values
+// (row, column, value); FAILED_PRECONDITION when training diverged again and again; CANCELLED when
+// stopped. Blocks for as long as training takes. Deterministic but for max_duration.
 absl::StatusOr<Model> TrainModel(const TrainRequest& request, RowsView<const double> rows,
                                  Backend& backend, const ProgressCallback& progress,
                                  std::stop_token stop);

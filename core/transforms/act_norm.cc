@@ -47,15 +47,18 @@ void ActNorm::Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) const {
   const ConstMatrix x = pass.tape->Pop();
   const Matrix theta_bar = pass.arena.NewMatrix(grad.rows, theta_.cols);
   pass.kernels.BijectionAdjoint(kAffine, Theta(pass, grad.rows), x, log_det_bar, grad, theta_bar);
-  if (!pass.gradients.empty()) pass.kernels.BroadcastAdjoint(theta_, theta_bar, 1.0f, pass.gradients);
+  if (!pass.gradients.empty())
+    pass.kernels.BroadcastAdjoint(theta_, theta_bar, 1.0f, pass.gradients);
 }
 
 void ActNorm::InverseBackward(Pass& pass, Matrix grad, ConstVector log_det_bar) const {
   const Arena::Scope scope(pass.arena);
   const ConstMatrix x = pass.tape->Pop();
   const Matrix theta_bar = pass.arena.NewMatrix(grad.rows, theta_.cols);
-  pass.kernels.BijectionAdjointSolve(kAffine, Theta(pass, grad.rows), x, log_det_bar, grad, theta_bar);
-  if (!pass.gradients.empty()) pass.kernels.BroadcastAdjoint(theta_, theta_bar, -1.0f, pass.gradients);
+  pass.kernels.BijectionAdjointSolve(kAffine, Theta(pass, grad.rows), x, log_det_bar, grad,
+                                     theta_bar);
+  if (!pass.gradients.empty())
+    pass.kernels.BroadcastAdjoint(theta_, theta_bar, -1.0f, pass.gradients);
 }
 
 void ActNorm::InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const {
@@ -63,7 +66,8 @@ void ActNorm::InitialiseFromMoments(const Moments& moments, std::span<float> par
     const double variance = moments.covariance[static_cast<std::size_t>(c) * dim_ + c];
     const double log_scale = -0.5 * std::log(std::max(variance, 1e-12));
     const double a = SoftClipInverse(log_scale);
-    parameters[theta_.offset + 2 * c] = static_cast<float>(-moments.mean[c] * std::exp(SoftClip(a)));
+    parameters[theta_.offset + 2 * c] =
+        static_cast<float>(-moments.mean[c] * std::exp(SoftClip(a)));
     parameters[theta_.offset + 2 * c + 1] = static_cast<float>(a);
   }
 }

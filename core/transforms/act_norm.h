@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// ActNorm (Kingma, Dhariwal 2018, sec. 3.1): a learned scale and shift a column, initialised so that its
-// outputs on the training rows have mean 0 and variance 1. What it learns is ordinary parameters: a loaded
-// model is never initialised again.
+// ActNorm (Kingma, Dhariwal 2018, sec. 3.1): a learned scale and shift a column, initialised so
+// that its outputs on the training rows have mean 0 and variance 1. What it learns is ordinary
+// parameters: a loaded model is never initialised again.
 #ifndef MILLRACE_CORE_TRANSFORMS_ACT_NORM_H_
 #define MILLRACE_CORE_TRANSFORMS_ACT_NORM_H_
 
@@ -28,7 +28,8 @@ class ActNorm final : public Transform {
   Matrix Theta(Pass& pass, int rows) const;
 
   int dim_;
-  Slice theta_;  // [1, dim * 2]: shift and log-scale of each column, as the affine bijection wants them
+  Slice theta_;  // [1, dim * 2]: shift and log-scale of each column, as the affine bijection wants
+                 // them
 };
 
 }  // namespace millrace

@@ -43,7 +43,8 @@ void Autoregressive::Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) 
   const Matrix theta_bar = pass.arena.NewMatrix(grad.rows, made_.theta_cols());
   pass.kernels.BijectionAdjoint(bijection_, theta, x, log_det_bar, grad, theta_bar);
   if (pass.log_scale_penalty > 0.0)
-    pass.kernels.LogScalePenaltyAdjoint(bijection_, theta, log_det_bar, pass.log_scale_penalty, theta_bar);
+    pass.kernels.LogScalePenaltyAdjoint(bijection_, theta, log_det_bar, pass.log_scale_penalty,
+                                        theta_bar);
   made_.Backward(pass, x, theta_bar, 1.0f, grad);
 }
 
@@ -65,8 +66,8 @@ void Autoregressive::Inverse(Pass& pass, Matrix z, Vector log_det) const {
 }
 
 // With x = Inverse(z) and log_det = -log_det_forward(x), the implicit function theorem gives
-// z_bar = v and theta's adjoints as those of Forward, negated, for the v that Backward would turn into
-// x_bar: a triangular system, solved from the last column to the first.
+// z_bar = v and theta's adjoints as those of Forward, negated, for the v that Backward would turn
+// into x_bar: a triangular system, solved from the last column to the first.
 void Autoregressive::InverseBackward(Pass& pass, Matrix grad, ConstVector log_det_bar) const {
   const Arena::Scope scope(pass.arena);
   const ConstMatrix theta = pass.tape->Pop();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The masked autoregressive transform of MAF (Papamakarios, Pavlakou, Murray 2017): z_i = b(x_i; theta_i)
-// with theta_i a function of x_1 .. x_(i-1). Forward is one pass of the network; Inverse finds x column by
-// column in a sweep that computes each hidden unit once, so it costs one pass as well.
+// The masked autoregressive transform of MAF (Papamakarios, Pavlakou, Murray 2017): z_i = b(x_i;
+// theta_i) with theta_i a function of x_1 .. x_(i-1). Forward is one pass of the network; Inverse
+// finds x column by column in a sweep that computes each hidden unit once, so it costs one pass as
+// well.
 #ifndef MILLRACE_CORE_TRANSFORMS_AUTOREGRESSIVE_H_
 #define MILLRACE_CORE_TRANSFORMS_AUTOREGRESSIVE_H_
 

@@ -6,8 +6,8 @@
 
 namespace millrace {
 
-// A scalar bijection on every column of x, log-dets added to log_det or, where the pass asks for them, to
-// each column's own vector.
+// A scalar bijection on every column of x, log-dets added to log_det or, where the pass asks for
+// them, to each column's own vector.
 inline void ForwardBijection(Pass& pass, ScalarBijection bijection, ConstMatrix theta, Matrix x,
                              Vector log_det) {
   if (pass.column_log_det.empty()) {

@@ -37,7 +37,8 @@ void LuLinear::Inverse(Pass& pass, Matrix z, Vector log_det) const {
 
 void LuLinear::Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) const {
   const ConstMatrix x = pass.tape->Pop();
-  pass.kernels.LuAdjoint(layer_, pass.weights, x, log_det_bar, 1.0f, pass.arena, grad, pass.gradients);
+  pass.kernels.LuAdjoint(layer_, pass.weights, x, log_det_bar, 1.0f, pass.arena, grad,
+                         pass.gradients);
 }
 
 // As for Autoregressive: z_bar = v = (L U)^-T x_bar, parameters as Forward's at v, negated.
@@ -47,7 +48,8 @@ void LuLinear::InverseBackward(Pass& pass, Matrix grad, ConstVector log_det_bar)
   pass.kernels.LuTransposedSolve(layer_, pass.weights, grad);
   const Matrix x_bar = pass.arena.NewMatrix(grad.rows, grad.cols);
   pass.kernels.Copy(grad, x_bar);
-  pass.kernels.LuAdjoint(layer_, pass.weights, x, log_det_bar, -1.0f, pass.arena, x_bar, pass.gradients);
+  pass.kernels.LuAdjoint(layer_, pass.weights, x, log_det_bar, -1.0f, pass.arena, x_bar,
+                         pass.gradients);
 }
 
 // With the covariance C = R R^T, z = R^-1 (x - mean): U = diag(1 / R_ii) and L = R^-1 diag(R_ii).
@@ -62,8 +64,10 @@ void LuLinear::InitialiseFromMoments(const Moments& moments, std::span<float> pa
       const double entry = inverse_root[static_cast<std::size_t>(r) * dim_ + c];
       shift -= entry * moments.mean[c];
       const double diagonal = inverse_root[static_cast<std::size_t>(c) * dim_ + c];
-      if (c < r) at(layer_.lower, r, c) = static_cast<float>(entry / diagonal);
-      else at(layer_.log_diagonal, 0, r) = static_cast<float>(SoftClipInverse(std::log(diagonal)));
+      if (c < r)
+        at(layer_.lower, r, c) = static_cast<float>(entry / diagonal);
+      else
+        at(layer_.log_diagonal, 0, r) = static_cast<float>(SoftClipInverse(std::log(diagonal)));
     }
     at(layer_.bias, 0, r) = static_cast<float>(shift);
   }

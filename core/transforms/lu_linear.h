@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An invertible linear map in LU form (Kingma, Dhariwal 2018, sec. 3.2): z = L U x + b. Starts as the
-// identity, or as the map that whitens its inputs.
+// An invertible linear map in LU form (Kingma, Dhariwal 2018, sec. 3.2): z = L U x + b. Starts as
+// the identity, or as the map that whitens its inputs.
 #ifndef MILLRACE_CORE_TRANSFORMS_LU_LINEAR_H_
 #define MILLRACE_CORE_TRANSFORMS_LU_LINEAR_H_
 
@@ -13,8 +13,8 @@ namespace millrace {
 class LuLinear final : public Transform {
  public:
   // With `whiten`, the initialisation from moments makes the outputs uncorrelated, of mean 0 and
-  // variance 1 where the inputs allow it: then this transform and a standard normal are the full-covariance
-  // Gaussian of the rows.
+  // variance 1 where the inputs allow it: then this transform and a standard normal are the
+  // full-covariance Gaussian of the rows.
   LuLinear(int dim, bool whiten, const std::string& prefix, ParameterLayout& layout);
 
   void Forward(Pass& pass, Matrix x, Vector log_det) const override;

@@ -38,7 +38,9 @@ void Permutation::Scatter(Pass& pass, Matrix z) const {
 void Permutation::Forward(Pass& pass, Matrix x, Vector) const { Gather(pass, x); }
 void Permutation::Inverse(Pass& pass, Matrix z, Vector) const { Scatter(pass, z); }
 void Permutation::Backward(Pass& pass, Matrix grad, ConstVector) const { Scatter(pass, grad); }
-void Permutation::InverseBackward(Pass& pass, Matrix grad, ConstVector) const { Gather(pass, grad); }
+void Permutation::InverseBackward(Pass& pass, Matrix grad, ConstVector) const {
+  Gather(pass, grad);
+}
 
 bool Permutation::IsTriangular() const { return std::is_sorted(order_.begin(), order_.end()); }
 

@@ -19,13 +19,13 @@ struct Moments {
   std::vector<double> covariance;  // [dim, dim] row-major
 };
 
-// Stateless and thread-safe; parameters come in through `Pass`. Forward is data -> latent, Inverse is
-// latent -> data. All four work in place on `x` [rows, dim] and ADD to log_det the log of the absolute
-// determinant of their own Jacobian.
+// Stateless and thread-safe; parameters come in through `Pass`. Forward is data -> latent, Inverse
+// is latent -> data. All four work in place on `x` [rows, dim] and ADD to log_det the log of the
+// absolute determinant of their own Jacobian.
 //
-// The laws every transform obeys (tests/core/transforms/laws_test.cc): Inverse(Forward(x)) = x; their
-// log-dets cancel; log_det = log|det dz/dx|; Backward is the adjoint of Forward, InverseBackward that of
-// Inverse; the result of a row does not depend on the rows beside it.
+// The laws every transform obeys (tests/core/transforms/laws_test.cc): Inverse(Forward(x)) = x;
+// their log-dets cancel; log_det = log|det dz/dx|; Backward is the adjoint of Forward,
+// InverseBackward that of Inverse; the result of a row does not depend on the rows beside it.
 class Transform {
  public:
   virtual ~Transform() = default;
@@ -42,8 +42,9 @@ class Transform {
   // Writes the initial parameters; the same seed gives the same values.
   virtual void Initialise(std::uint64_t seed, std::span<float> parameters) const = 0;
 
-  // Data-dependent initialisation: transforms that want it are given the moments of their inputs once,
-  // before training, in chain order. The result is ordinary parameters, saved with the others.
+  // Data-dependent initialisation: transforms that want it are given the moments of their inputs
+  // once, before training, in chain order. The result is ordinary parameters, saved with the
+  // others.
   virtual bool WantsMoments() const { return false; }
   virtual void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const;
 

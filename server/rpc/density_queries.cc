@@ -170,7 +170,7 @@ absl::Status Answer(const v1::InterpolateRequest& request, const ServedModel& se
   InterpolationOptions options;
   options.steps = static_cast<int>(request.steps());
   MILLRACE_ASSIGN_OR_RETURN(options.kind, KindOf(request.method()));
-  absl::StatusOr<DecodeResult> result =
+  absl::StatusOr<Path> result =
       served.density->Interpolate(rows.view().Slice(0, 1), rows.view().Slice(1, 1), options, stop);
   if (!result.ok()) return WithDefaultField(std::move(result).status(), "rows");
   WriteMatrix(result->rows.view(), response->mutable_path());
@@ -191,9 +191,9 @@ absl::Status Answer(const v1::EncodeRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::EncodeResponse* response) {
   MILLRACE_ASSIGN_OR_RETURN(const Rows<double> rows,
                             ReadRows(request.rows(), request.column_names(), served));
-  absl::StatusOr<EncodeResult> result = served.density->Encode(rows.view(), stop);
+  absl::StatusOr<Rows<double>> result = served.density->Encode(rows.view(), stop);
   if (!result.ok()) return WithDefaultField(std::move(result).status(), "rows");
-  WriteMatrix(result->latent.view(), response->mutable_latents());
+  WriteMatrix(result->view(), response->mutable_latents());
   return absl::OkStatus();
 }
 
@@ -219,9 +219,9 @@ absl::Status Answer(const v1::DecodeRequest& request, const ServedModel& served,
   Rows<double> latents(matrix.rows(), static_cast<int>(matrix.cols()));
   MILLRACE_RETURN_IF_ERROR(ReadMatrix(
       matrix, "latents", 0, {latents.data(), std::size_t{matrix.rows()} * matrix.cols()}));
-  absl::StatusOr<DecodeResult> result = served.density->Decode(latents.view(), stop);
+  absl::StatusOr<Rows<double>> result = served.density->Decode(latents.view(), stop);
   if (!result.ok()) return WithDefaultField(std::move(result).status(), "latents");
-  WriteMatrix(result->rows.view(), response->mutable_rows());
+  WriteMatrix(result->view(), response->mutable_rows());
   WriteColumnNames(served, response);
   return absl::OkStatus();
 }

@@ -82,7 +82,7 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
 
   absl::Status Compute(const ServedModel& served, std::int64_t rows) {
     const double temperature = request_.has_temperature() ? request_.temperature() : 1.0;
-    absl::StatusOr<SampleResult> result =
+    absl::StatusOr<Rows<double>> result =
         served.density->Sample(request_.seed(), static_cast<std::uint64_t>(next_row_), rows,
                                temperature, call_.stop().get_token());
     if (!result.ok()) return WithDefaultField(std::move(result).status(), "temperature");
@@ -90,7 +90,7 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
     chunk_.set_name(served.name);
     chunk_.set_version(served.version);
     chunk_.set_first_row(static_cast<std::uint64_t>(next_row_));
-    WriteMatrix(result->rows.view(), chunk_.mutable_rows());
+    WriteMatrix(result->view(), chunk_.mutable_rows());
     if (next_row_ == 0) {
       for (const Column& column : served.density->model().columns.columns()) {
         chunk_.add_column_names(column.name);

@@ -8,9 +8,10 @@
 
 namespace millrace {
 
-// Answers one Train call: reads the spec and the table, hands them to TrainingJobs, and writes what it
-// hears from there. It decodes the TrainRequests itself: gRPC does not tell the end of a stream from a
-// message that cannot be decoded, and half a table must not be trained on. The result deletes itself.
+// Answers one Train call: reads the spec and the table, hands them to TrainingJobs, and writes what
+// it hears from there. It decodes the TrainRequests itself: gRPC does not tell the end of a stream
+// from a message that cannot be decoded, and half a table must not be trained on. The result
+// deletes itself.
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* StartTrainStream(
     const App& app, grpc::CallbackServerContext* context);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Masked autoregressive flows: log_prob, sample and a training step. Arguments: hidden width (two hidden
-// layers of it, five autoregressive layers), columns, batch. Counters: rows/s, and GFLOP/s of the
-// multiplications and additions that the masks leave.
+// Masked autoregressive flows: log_prob, sample and a training step. Arguments: hidden width (two
+// hidden layers of it, five autoregressive layers), columns, batch. Counters: rows/s, and GFLOP/s
+// of the multiplications and additions that the masks leave.
 #include <benchmark/benchmark.h>
 
 #include <cmath>
@@ -22,7 +22,8 @@ struct Case {
         dim(static_cast<int>(state.range(1))),
         rows(state.range(2), dim),
         log_prob(static_cast<std::size_t>(state.range(2))) {
-    FlowSpec spec{.dim = dim, .seed = 1, .maf = MafSpec{.layers = 5, .hidden_sizes = {hidden, hidden}}};
+    FlowSpec spec{
+        .dim = dim, .seed = 1, .maf = MafSpec{.layers = 5, .hidden_sizes = {hidden, hidden}}};
     flow = *Flow::Create(spec);
     parameters = flow->InitialParameters();
     for (const ParameterLayout::Entry& entry : flow->layout().entries())
@@ -33,7 +34,8 @@ struct Case {
                 static_cast<float>((UniformAt(3, 1, o, i) - 0.5) * 0.2 / std::sqrt(hidden));
     weights = *backend->Upload(flow, parameters.span());
     for (std::int64_t r = 0; r < rows.rows(); ++r)
-      for (int c = 0; c < dim; ++c) rows(r, c) = static_cast<float>(4.0 * UniformAt(2, 1, r, c) - 2.0);
+      for (int c = 0; c < dim; ++c)
+        rows(r, c) = static_cast<float>(4.0 * UniformAt(2, 1, r, c) - 2.0);
   }
 
   int UsedInputs(int output) const {
@@ -44,7 +46,8 @@ struct Case {
   std::vector<int> Degrees() const {
     std::vector<int> degrees(hidden);
     for (int j = 0; j < hidden; ++j)
-      degrees[j] = 1 + static_cast<int>(std::lround(static_cast<double>(j) / (hidden - 1) * (dim - 2)));
+      degrees[j] =
+          1 + static_cast<int>(std::lround(static_cast<double>(j) / (hidden - 1) * (dim - 2)));
     return degrees;
   }
 

@@ -201,8 +201,9 @@ void PlainKernels::BijectionAdjointSolve(ScalarBijection, ConstMatrix theta, Con
   });
 }
 
-void PlainKernels::LogScalePenaltyAdjoint(ScalarBijection, ConstMatrix theta, ConstVector log_det_bar,
-                                          double penalty, Matrix theta_bar) const {
+void PlainKernels::LogScalePenaltyAdjoint(ScalarBijection, ConstMatrix theta,
+                                          ConstVector log_det_bar, double penalty,
+                                          Matrix theta_bar) const {
   for (int r = 0; r < theta.rows; ++r)
     for (int c = 1; c < theta.cols; c += 2)
       At(theta_bar, r, c) +=

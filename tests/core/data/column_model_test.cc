@@ -272,9 +272,9 @@ TEST(ColumnModelTest, TellsWhatLiesOutOfSupport) {
   EXPECT_TRUE(outside(1, 1.2));
   EXPECT_TRUE(outside(2, -2.5));
   EXPECT_TRUE(outside(3, 5.0));
-  EXPECT_FALSE(outside(4, 40));  // on the lattice, never seen
+  EXPECT_FALSE(outside(4, 40));    // on the lattice, never seen
   EXPECT_FALSE(outside(4, 1.01));  // off a lattice that was only found: the bin's density
-  EXPECT_TRUE(outside(5, 0));  // a lattice point at the bound
+  EXPECT_TRUE(outside(5, 0));      // a lattice point at the bound
   EXPECT_TRUE(outside(7, 0.1001));
   EXPECT_FALSE(outside(7, 0.1f));  // the constant, through single precision
 }

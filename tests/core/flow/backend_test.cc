@@ -127,7 +127,8 @@ TEST_F(BackendTest, RefusesAContextOfAnotherWidth) {
 
 TEST_F(BackendTest, MomentsAreThoseOfTheRows) {
   const auto backend = NewBackend(2);
-  const Moments moments = *backend->ComputeMoments(*flow_, parameters_.span(), 0, x_.view(), context_.view(), {});
+  const Moments moments =
+      *backend->ComputeMoments(*flow_, parameters_.span(), 0, x_.view(), context_.view(), {});
   for (int i = 0; i < flow_->dim(); ++i) {
     double mean = 0.0;
     for (int r = 0; r < kRows; ++r) mean += static_cast<double>(x_(r, i)) / kRows;

@@ -26,7 +26,8 @@ class CheckpointTest : public testing::Test {
         table_(NormalTable(300, 2, 4)) {
     fs::remove_all(folder_);
     fs::create_directories(folder_);
-    for (std::int64_t r = 0; r < 300; ++r) table_(r, 1) = std::round(4.0 * table_(r, 0) * table_(r, 0));
+    for (std::int64_t r = 0; r < 300; ++r)
+      table_(r, 1) = std::round(4.0 * table_(r, 0) * table_(r, 0));
     request_ = Quick(6);
     request_.checkpoint = {.path = folder_ / "checkpoint", .interval = absl::ZeroDuration()};
   }
@@ -37,11 +38,12 @@ class CheckpointTest : public testing::Test {
   // Trains until `epoch` epochs are over and cancels.
   void CutShort(int epoch) {
     std::stop_source stop;
-    const absl::Status status = Train(request_, table_, 2,
-                                      [&](const TrainProgress& p) {
-                                        if (p.epoch == epoch) stop.request_stop();
-                                      },
-                                      stop.get_token())
+    const absl::Status status = Train(
+                                    request_, table_, 2,
+                                    [&](const TrainProgress& p) {
+                                      if (p.epoch == epoch) stop.request_stop();
+                                    },
+                                    stop.get_token())
                                     .status();
     ASSERT_EQ(status.code(), absl::StatusCode::kCancelled) << status;
   }
@@ -130,9 +132,15 @@ TEST_F(CheckpointTest, ThoseOfAnotherRunAreRefused) {
       [&] { request_.options.max_duration = absl::Hours(1); },
       [&] { request_.architecture.layers = 3; },
       [&] { request_.architecture.activation = Activation::kRelu; },
-      [&] { request_.architecture.hidden_sizes = std::vector<int>{16, 16}; },
-      [&] { request_.columns = {{.name = "a"}, {.name = "b"}}; },
-      [&] { request_.columns = {{.name = "x0", .lower = -50.0}, {.name = "x1"}}; },
+      [&] {
+        request_.architecture.hidden_sizes = std::vector<int>{16, 16};
+      },
+      [&] {
+        request_.columns = {{.name = "a"}, {.name = "b"}};
+      },
+      [&] {
+        request_.columns = {{.name = "x0", .lower = -50.0}, {.name = "x1"}};
+      },
       [&] { table_(17, 0) += 1e-9; },
       [&] { table_ = NormalTable(200, 2, 4); },
   };

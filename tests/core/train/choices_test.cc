@@ -68,7 +68,8 @@ TEST(ChooseSpecTest, TheRestFollowsWhatIsChosen) {
   EXPECT_TRUE(Chosen({.hidden_sizes = std::vector<int>{10, 10, 10}}, 1000, 5).residual);
   EXPECT_EQ(Chosen({.residual = false}, 1000, 5).hidden_sizes.size(), 2u);
   EXPECT_EQ(Chosen({.residual = true}, 1000, 5).hidden_sizes.size() % 2, 1u);
-  EXPECT_FALSE(Chosen({.mixing = Mixing::kNone}, 1000, 5).whiten) << "the chain is to stay triangular";
+  EXPECT_FALSE(Chosen({.mixing = Mixing::kNone}, 1000, 5).whiten)
+      << "the chain is to stay triangular";
   EXPECT_TRUE(Chosen({.mixing = Mixing::kReverse}, 1000, 5).whiten);
   EXPECT_EQ(Chosen({.layers = 1}, 1000, 5).layers, 1);
 }
@@ -88,8 +89,12 @@ TEST(ChooseSpecTest, ContradictionsNameTheirField) {
            Case{{.hidden_sizes = std::vector<int>{0}}, 2, "flow.maf.hidden_sizes"},
            Case{{.hidden_sizes = std::vector<int>{-3}}, 2, "flow.maf.hidden_sizes"},
            Case{{.hidden_sizes = std::vector<int>{8193}}, 2, "flow.maf.hidden_sizes"},
-           Case{{.hidden_sizes = std::vector<int>{8, 8}, .residual = true}, 2, "flow.maf.hidden_sizes"},
-           Case{{.hidden_sizes = std::vector<int>{8, 8, 9}, .residual = true}, 2, "flow.maf.hidden_sizes"},
+           Case{{.hidden_sizes = std::vector<int>{8, 8}, .residual = true},
+                2,
+                "flow.maf.hidden_sizes"},
+           Case{{.hidden_sizes = std::vector<int>{8, 8, 9}, .residual = true},
+                2,
+                "flow.maf.hidden_sizes"},
            Case{{}, 0, "flow.dim"},
            Case{{}, 4097, "flow.dim"},
        }) {
@@ -172,7 +177,8 @@ TEST(ValidateOptionsTest, NamesTheField) {
            Case{"max_epochs", [](TrainOptions& o) { o.max_epochs = 0; }},
            Case{"max_epochs", [](TrainOptions& o) { o.max_epochs = 1000001; }},
            Case{"max_duration", [](TrainOptions& o) { o.max_duration = absl::ZeroDuration(); }},
-           Case{"max_duration", [](TrainOptions& o) { o.max_duration = -absl::InfiniteDuration(); }},
+           Case{"max_duration",
+                [](TrainOptions& o) { o.max_duration = -absl::InfiniteDuration(); }},
            Case{"learning_rate", [](TrainOptions& o) { o.learning_rate = 0.0; }},
            Case{"learning_rate", [](TrainOptions& o) { o.learning_rate = -1e-3; }},
            Case{"learning_rate", [](TrainOptions& o) { o.learning_rate = 1.5; }},

@@ -38,7 +38,8 @@ TEST(DeterminismTest, AnotherSeedIsAnotherSplitAndAnotherModel) {
   request.options.seed = 8;
   const absl::StatusOr<Model> other = Train(request, table);
   ASSERT_TRUE(one.ok() && other.ok());
-  EXPECT_NE(one->report.gaussian_held_out, other->report.gaussian_held_out) << "other calibration rows";
+  EXPECT_NE(one->report.gaussian_held_out, other->report.gaussian_held_out)
+      << "other calibration rows";
   EXPECT_FALSE(SameBits<float>(one->parameters.span(), other->parameters.span()));
 }
 

@@ -81,7 +81,8 @@ TEST_F(DivergenceTest, LeavesNoTraceButHalfTheRate) {
 
 TEST_F(DivergenceTest, NeverLeavesParametersThatAreNotFinite) {
   FitState state;
-  EXPECT_EQ(Train([](int call) { return call > 7; }, state).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Train([](int call) { return call > 7; }, state).code(),
+            absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(AllFinite(state.best.span()));
   // A rate no run survives, and nothing injected.
   options_.learning_rate = 1.0;

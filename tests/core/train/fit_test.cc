@@ -74,15 +74,20 @@ class FitTest : public testing::Test {
 
   FitTest() : rows_(kRows, 1), validation_(3, 1) {
     std::iota(rows_.data(), rows_.data() + kRows, 0.0f);
-    options_ = {.batch_size = 4, .max_epochs = 5, .learning_rate = 0.5,
-                .schedule = LearningRateSchedule::kConstant, .patience = 100};
+    options_ = {.batch_size = 4,
+                .max_epochs = 5,
+                .learning_rate = 0.5,
+                .schedule = LearningRateSchedule::kConstant,
+                .patience = 100};
   }
 
-  absl::Status Run(TrainSession& session, std::stop_token stop = {}, const ProgressCallback& progress = {}) {
-    const FitData data{.rows = kRows,
-                       .dim = 1,
-                       .epoch_rows = [&](std::int64_t) { return RowsView<const float>(rows_.view()); },
-                       .validation = validation_.view()};
+  absl::Status Run(TrainSession& session, std::stop_token stop = {},
+                   const ProgressCallback& progress = {}) {
+    const FitData data{
+        .rows = kRows,
+        .dim = 1,
+        .epoch_rows = [&](std::int64_t) { return RowsView<const float>(rows_.view()); },
+        .validation = validation_.view()};
     return Fit(session, data, options_, progress, after_epoch_, std::move(stop), state_);
   }
 
@@ -93,7 +98,8 @@ class FitTest : public testing::Test {
 };
 
 TEST(LearningRateTest, WarmsUpAndFallsAlongACosine) {
-  FitOptions options{.learning_rate = 0.2, .schedule = LearningRateSchedule::kConstant, .warmup_steps = 4};
+  FitOptions options{
+      .learning_rate = 0.2, .schedule = LearningRateSchedule::kConstant, .warmup_steps = 4};
   EXPECT_DOUBLE_EQ(LearningRate(options, 0, 0.0), 0.05);
   EXPECT_DOUBLE_EQ(LearningRate(options, 2, 0.0), 0.15);
   EXPECT_DOUBLE_EQ(LearningRate(options, 3, 0.0), 0.2);
@@ -103,7 +109,8 @@ TEST(LearningRateTest, WarmsUpAndFallsAlongACosine) {
   EXPECT_DOUBLE_EQ(LearningRate(options, 10, 0.0), 0.2);
   EXPECT_NEAR(LearningRate(options, 10, 0.5), 0.2 * 0.505, 1e-12);
   EXPECT_NEAR(LearningRate(options, 10, 1.0), 0.002, 1e-12);
-  EXPECT_NEAR(LearningRate(options, 10, 7.0), 0.002, 1e-12) << "beyond the end it stays at its floor";
+  EXPECT_NEAR(LearningRate(options, 10, 7.0), 0.002, 1e-12)
+      << "beyond the end it stays at its floor";
   options.warmup_steps = 0;
   EXPECT_DOUBLE_EQ(LearningRate(options, 0, 0.0), 0.2);
 }
@@ -116,7 +123,8 @@ TEST_F(FitTest, EveryEpochSeesEveryRowOnceInAnOrderOfItsOwn) {
   for (int epoch = 0; epoch < 5; ++epoch) {
     std::vector<float> order;
     for (int s = 0; s < 3; ++s)
-      order.insert(order.end(), session.batches[3 * epoch + s].begin(), session.batches[3 * epoch + s].end());
+      order.insert(order.end(), session.batches[3 * epoch + s].begin(),
+                   session.batches[3 * epoch + s].end());
     EXPECT_EQ(session.batches[3 * epoch + 2].size(), 2u);
     orders.insert(order);
     std::ranges::sort(order);
@@ -134,14 +142,19 @@ TEST_F(FitTest, EveryEpochSeesEveryRowOnceInAnOrderOfItsOwn) {
 }
 
 TEST_F(FitTest, StepsFollowTheScheduleAndShorterBatchesCountByTheirRows) {
-  options_ = {.batch_size = 4, .max_epochs = 2, .learning_rate = 0.5, .warmup_steps = 2, .weight_decay = 0.25,
+  options_ = {.batch_size = 4,
+              .max_epochs = 2,
+              .learning_rate = 0.5,
+              .warmup_steps = 2,
+              .weight_decay = 0.25,
               .ema_decay = 0.9};
   CountingSession session;
   ASSERT_TRUE(Run(session).ok());
   ASSERT_EQ(session.steps.size(), 6u);
   for (int s = 0; s < 6; ++s) {
     const double weight = s % 3 == 2 ? 0.5 : 1.0;
-    EXPECT_DOUBLE_EQ(session.steps[s].learning_rate, weight * LearningRate(options_, s, s / 6.0)) << s;
+    EXPECT_DOUBLE_EQ(session.steps[s].learning_rate, weight * LearningRate(options_, s, s / 6.0))
+        << s;
     EXPECT_EQ(session.steps[s].weight_decay, 0.25);
     EXPECT_EQ(session.steps[s].ema_decay, 0.9);
   }
@@ -149,9 +162,8 @@ TEST_F(FitTest, StepsFollowTheScheduleAndShorterBatchesCountByTheirRows) {
 
 TEST_F(FitTest, GradientsBeyondTheNormAreScaledDown) {
   options_.max_epochs = 1;
-  for (const auto& [norm, clip, scale] :
-       {std::tuple{4.0, 5.0, 1.0}, std::tuple{20.0, 5.0, 0.25}, std::tuple{20.0, 0.0, 1.0},
-        std::tuple{0.0, 5.0, 1.0}}) {
+  for (const auto& [norm, clip, scale] : {std::tuple{4.0, 5.0, 1.0}, std::tuple{20.0, 5.0, 0.25},
+                                          std::tuple{20.0, 0.0, 1.0}, std::tuple{0.0, 5.0, 1.0}}) {
     CountingSession session;
     session.gradient_norm = norm;
     options_.gradient_clip_norm = clip;
@@ -216,7 +228,9 @@ TEST_F(FitTest, TimeRunsOutInTheMiddleOfAnEpoch) {
 TEST_F(FitTest, ALossThatIsNotFiniteIsStoodBackFromWithHalfTheRate) {
   for (const double bad : {kNan, std::numeric_limits<double>::infinity()}) {
     CountingSession session;
-    session.loss = [&](int call) { return call == 5 ? bad : 1.0; };  // second batch of the second epoch
+    session.loss = [&](int call) {
+      return call == 5 ? bad : 1.0;
+    };  // second batch of the second epoch
     state_ = {};
     ASSERT_TRUE(Run(session).ok());
     EXPECT_EQ(state_.divergences, 1);
@@ -232,7 +246,9 @@ TEST_F(FitTest, ALossThatIsNotFiniteIsStoodBackFromWithHalfTheRate) {
 TEST_F(FitTest, SoIsAGradientOrAValidationThatIsNotFinite) {
   CountingSession session;
   bool was_bad = false;
-  session.validation = [&](int steps) { return steps == 6 && !std::exchange(was_bad, true) ? kNan : steps; };
+  session.validation = [&](int steps) {
+    return steps == 6 && !std::exchange(was_bad, true) ? kNan : steps;
+  };
   ASSERT_TRUE(Run(session).ok());
   EXPECT_EQ(state_.divergences, 1);
   EXPECT_EQ(state_.best[0], 15.0f);
@@ -306,7 +322,8 @@ TEST_F(FitTest, ProgressIsReportedAfterEveryEpoch) {
   session.validation = [](int steps) { return steps == 6 ? 100.0 : steps; };
   ASSERT_TRUE(Run(session, {}, [&](const TrainProgress& p) { seen.push_back(p); }).ok());
   ASSERT_EQ(seen.size(), 5u);
-  EXPECT_DOUBLE_EQ(seen[0].train_nats, -(1 * 4 + 2 * 4 + 3 * 2) / 10.0) << "batches count by their rows";
+  EXPECT_DOUBLE_EQ(seen[0].train_nats, -(1 * 4 + 2 * 4 + 3 * 2) / 10.0)
+      << "batches count by their rows";
   for (std::size_t i = 0; i < seen.size(); ++i) {
     EXPECT_EQ(seen[i].epoch, static_cast<std::int64_t>(i) + 1);
     EXPECT_EQ(seen[i].step, 3 * seen[i].epoch);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tables that make density estimators fall over: whatever is in them, the model is finite and never worse
-// than a full-covariance Gaussian on the rows held out.
+// Tables that make density estimators fall over: whatever is in them, the model is finite and never
+// worse than a full-covariance Gaussian on the rows held out.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -24,13 +24,15 @@ void ExpectSound(const Rows<double>& table, const std::string& what) {
     ASSERT_TRUE(model.ok()) << what << ": " << model.status();
     const TrainingReport& report = model->report;
     EXPECT_TRUE(AllFinite(model->parameters.span())) << what;
-    for (const Nats& nats : {report.fit, report.validation, report.held_out, report.gaussian_held_out}) {
+    for (const Nats& nats :
+         {report.fit, report.validation, report.held_out, report.gaussian_held_out}) {
       EXPECT_TRUE(std::isfinite(nats.mean)) << what;
       EXPECT_TRUE(std::isfinite(nats.standard_error)) << what;
       EXPECT_GT(nats.rows, 0) << what;
     }
     EXPECT_GE(report.held_out.mean,
-              report.gaussian_held_out.mean - 1e-4 * std::max(1.0, std::abs(report.gaussian_held_out.mean)))
+              report.gaussian_held_out.mean -
+                  1e-4 * std::max(1.0, std::abs(report.gaussian_held_out.mean)))
         << what << ", seed " << seed << ", fallback " << report.gaussian_fallback;
     const auto backend = CreateCpuBackend({.threads = 2});
     const auto density = Density::Create(std::make_shared<Model>(*std::move(model)), *backend);
@@ -41,7 +43,8 @@ void ExpectSound(const Rows<double>& table, const std::string& what) {
   }
 }
 
-Rows<double> Changed(Rows<double> table, const std::function<void(Rows<double>&, std::int64_t)>& change) {
+Rows<double> Changed(Rows<double> table,
+                     const std::function<void(Rows<double>&, std::int64_t)>& change) {
   for (std::int64_t r = 0; r < table.rows(); ++r) change(table, r);
   return table;
 }
@@ -77,7 +80,8 @@ TEST(SmallTablesTest, OneOutlier) {
   for (const std::int64_t at : {0, 1, 2, 3, 11})
     for (const int cols : {1, 3}) {
       Rows<double> table = NormalTable(60, cols, 3);
-      for (std::int64_t r = 0; r < 60 && cols == 3; ++r) table(r, 1) = 0.99 * table(r, 0) + 0.1 * table(r, 1);
+      for (std::int64_t r = 0; r < 60 && cols == 3; ++r)
+        table(r, 1) = 0.99 * table(r, 0) + 0.1 * table(r, 1);
       table(at, 0) = 1e6;
       ExpectSound(table, "an outlier in row " + std::to_string(at));
     }

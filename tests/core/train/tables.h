@@ -72,8 +72,9 @@ inline TrainRequest Quick(int epochs = 4) {
   return request;
 }
 
-inline absl::StatusOr<Model> Train(const TrainRequest& request, const Rows<double>& table, int threads = 2,
-                                   const ProgressCallback& progress = {}, std::stop_token stop = {}) {
+inline absl::StatusOr<Model> Train(const TrainRequest& request, const Rows<double>& table,
+                                   int threads = 2, const ProgressCallback& progress = {},
+                                   std::stop_token stop = {}) {
   const std::unique_ptr<Backend> backend = CreateCpuBackend({.threads = threads});
   return TrainModel(request, table.view(), *backend, progress, std::move(stop));
 }

@@ -79,7 +79,8 @@ TEST(TrainModelTest, ThePartsOfTheSplitAreDisjointAndSizedAsAsked) {
   EXPECT_TRUE(std::ranges::is_sorted(model->calibration.log_probs));
   std::vector<double> all = LogProbOf(*model, table);
   // The sums of the parts make up the sum of the whole.
-  const double sum = 750 * report.fit.mean + 200 * report.validation.mean + 50 * report.held_out.mean;
+  const double sum =
+      750 * report.fit.mean + 200 * report.validation.mean + 50 * report.held_out.mean;
   EXPECT_NEAR(sum, 1000 * (Mean(all) + report.log_unit), 1e-6);
   std::ranges::sort(all);
   EXPECT_TRUE(std::ranges::includes(all, model->calibration.log_probs));
@@ -116,7 +117,8 @@ TEST(TrainModelTest, ProgressIsInStandardisedUnits) {
   TrainRequest request = Quick(40);
   request.columns = {{.name = "a"}, {.name = "b", .lower = 0.0}};
   TrainProgress last;
-  const absl::StatusOr<Model> model = Train(request, table, 2, [&](const TrainProgress& p) { last = p; });
+  const absl::StatusOr<Model> model =
+      Train(request, table, 2, [&](const TrainProgress& p) { last = p; });
   ASSERT_TRUE(model.ok());
   ASSERT_FALSE(model->report.gaussian_fallback);
   EXPECT_NEAR(last.best_validation_nats, model->report.validation.mean, 1e-3);
@@ -149,7 +151,8 @@ TEST(TrainModelTest, ConstantDiscreteAndBoundedColumns) {
     table(r, 3) = 1.0 / (1.0 + std::exp(-2.0 * table(r, 3) - table(r, 0)));
   }
   TrainRequest request = Quick(30);
-  request.columns = {{.name = "a"}, {.name = "b"}, {.name = "c"}, {.name = "d", .lower = 0.0, .upper = 1.0}};
+  request.columns = {
+      {.name = "a"}, {.name = "b"}, {.name = "c"}, {.name = "d", .lower = 0.0, .upper = 1.0}};
   const absl::StatusOr<Model> model = Train(request, table);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->columns.columns()[1].type, ColumnType::kConstant);
@@ -162,10 +165,10 @@ TEST(TrainModelTest, ConstantDiscreteAndBoundedColumns) {
   const auto samples = (*density)->Sample(1, 0, 500, 1.0, {});
   ASSERT_TRUE(samples.ok());
   for (int r = 0; r < 500; ++r) {
-    EXPECT_EQ(samples->rows(r, 1), 5.5);
-    EXPECT_EQ(samples->rows(r, 2), std::round(samples->rows(r, 2)));
-    EXPECT_GT(samples->rows(r, 3), 0.0);
-    EXPECT_LT(samples->rows(r, 3), 1.0);
+    EXPECT_EQ((*samples)(r, 1), 5.5);
+    EXPECT_EQ((*samples)(r, 2), std::round((*samples)(r, 2)));
+    EXPECT_GT((*samples)(r, 3), 0.0);
+    EXPECT_LT((*samples)(r, 3), 1.0);
   }
 }
 
@@ -188,7 +191,8 @@ TEST(TrainModelTest, RareEventsDoNotMakeTheGaussianWin) {
 TEST(TrainModelTest, WhereBoundsMakeTheGaussianBetterTheReportSaysSo) {
   // Most values lie at the bound, as near as numbers go: no Gaussian of their logarithms fits.
   Rows<double> table = NormalTable(30, 1, 9);
-  for (int r = 0; r < 30; ++r) table(r, 0) = r % 2 == 0 ? std::exp(10.0 * table(r, 0) - 60.0) : 1.0 + 0.01 * table(r, 0);
+  for (int r = 0; r < 30; ++r)
+    table(r, 0) = r % 2 == 0 ? std::exp(10.0 * table(r, 0) - 60.0) : 1.0 + 0.01 * table(r, 0);
   TrainRequest request = Quick(1);
   request.columns = {{.name = "a", .lower = 0.0}};
   const absl::StatusOr<Model> model = Train(request, table);
@@ -210,9 +214,9 @@ TEST(TrainModelTest, TailProbabilitiesAreTrueToTheirName) {
   const auto scored = (*density)->Score(TwoMoons::Table(kFresh, 11).view(), {}, {});
   ASSERT_TRUE(scored.ok()) << scored.status();
   for (const double rate : {0.01, 0.05, 0.1, 0.5, 0.9}) {
-    const double share =
-        static_cast<double>(std::ranges::count_if(scored->tail_probability, [&](double p) { return p <= rate; })) /
-        kFresh;
+    const double share = static_cast<double>(std::ranges::count_if(
+                             scored->tail_probability, [&](double p) { return p <= rate; })) /
+                         kFresh;
     // Of the calibration rows and of the fresh ones.
     const double deviation = std::sqrt(rate * (1.0 - rate) * (1.0 / n + 1.0 / kFresh));
     EXPECT_NEAR(share, rate, 5.0 * deviation + 1.0 / n) << rate;
@@ -222,12 +226,13 @@ TEST(TrainModelTest, TailProbabilitiesAreTrueToTheirName) {
 TEST(TrainModelTest, StopsSoonAfterItIsAskedTo) {
   std::stop_source stop;
   std::int64_t epochs = 0;
-  const absl::Status status = Train(Quick(1000), NormalTable(2000, 3, 1), 2,
-                                    [&](const TrainProgress& p) {
-                                      epochs = p.epoch;
-                                      if (p.epoch == 2) stop.request_stop();
-                                    },
-                                    stop.get_token())
+  const absl::Status status = Train(
+                                  Quick(1000), NormalTable(2000, 3, 1), 2,
+                                  [&](const TrainProgress& p) {
+                                    epochs = p.epoch;
+                                    if (p.epoch == 2) stop.request_stop();
+                                  },
+                                  stop.get_token())
                                   .status();
   EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(epochs, 2);
@@ -257,28 +262,45 @@ TEST(TrainModelTest, BadRequestsNameTheirFault) {
   static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();
   for (const BadRequest& bad : {
-           BadRequest{"few rows", [](auto&, auto& t) { t = NormalTable(kMinRows - 1, 2, 1); }, {"rows"}},
-           BadRequest{"no rows", [](auto&, auto& t) { t = Rows<double>(0, 2); }, {"rows"}},
-           BadRequest{"no columns", [](auto&, auto& t) { t = Rows<double>(20, 0); }, {"rows"}},
-           BadRequest{"NaN", [](auto&, auto& t) { t(13, 1) = kNan; }, {"rows", 13, 1}},
-           BadRequest{"infinity", [](auto&, auto& t) { t(2, 0) = -kInfinity; }, {"rows", 2, 0}},
-           BadRequest{"constant", [](auto&, auto& t) { t = Rows<double>(30, 2); }, {"rows"}},
-           BadRequest{"column missing", [](auto& q, auto&) { q.columns = {{.name = "a"}}; }, {"columns"}},
-           BadRequest{"name twice", [](auto& q, auto&) { q.columns = {{.name = "a"}, {.name = "a"}}; },
+           BadRequest{
+               "few rows", [](auto&, auto&t) { t = NormalTable(kMinRows - 1, 2, 1); }, {"rows"}},
+           BadRequest{"no rows", [](auto&, auto&t) { t = Rows<double>(0, 2); }, {"rows"}},
+           BadRequest{"no columns", [](auto&, auto&t) { t = Rows<double>(20, 0); }, {"rows"}},
+           BadRequest{"NaN", [](auto&, auto&t) { t(13, 1) = kNan; }, {"rows", 13, 1}},
+           BadRequest{"infinity", [](auto&, auto&t) { t(2, 0) = -kInfinity; }, {"rows", 2, 0}},
+           BadRequest{"constant", [](auto&, auto&t) { t = Rows<double>(30, 2); }, {"rows"}},
+           BadRequest{
+               "column missing", [](auto&q, auto&) { q.columns = {{.name = "a"}}; }, {"columns"}},
+           BadRequest{"name twice",
+                      [](auto&q, auto&) {
+                        q.columns = {{.name = "a"}, {.name = "a"}};
+                      },
                       {"columns[1].name"}},
-           BadRequest{"no name", [](auto& q, auto&) { q.columns = {{.name = "a"}, {.name = ""}}; },
+           BadRequest{"no name",
+                      [](auto&q, auto&) {
+                        q.columns = {{.name = "a"}, {.name = ""}};
+                      },
                       {"columns[1].name"}},
-           BadRequest{"bounds", [](auto& q, auto&) {
+           BadRequest{"bounds",
+                      [](auto&q, auto&) {
                         q.columns = {{.name = "a", .lower = 1.0, .upper = 0.0}, {.name = "b"}};
-                      }, {"columns[0].lower"}},
-           BadRequest{"layers", [](auto& q, auto&) { q.architecture.layers = 0; }, {"flow.maf.layers"}},
-           BadRequest{"sizes", [](auto& q, auto&) {
-                        q.architecture = {.hidden_sizes = std::vector<int>{8, 9, 8}, .residual = true};
-                      }, {"flow.maf.hidden_sizes"}},
-           BadRequest{"batch", [](auto& q, auto&) { q.options.batch_size = 0; }, {"options.batch_size"}},
-           BadRequest{"fractions", [](auto& q, auto&) {
+                      },
+                      {"columns[0].lower"}},
+           BadRequest{
+               "layers", [](auto&q, auto&) { q.architecture.layers = 0; }, {"flow.maf.layers"}},
+           BadRequest{
+               "sizes",
+               [](auto&q, auto&) {
+                 q.architecture = {.hidden_sizes = std::vector<int>{8, 9, 8}, .residual = true};
+               },
+               {"flow.maf.hidden_sizes"}},
+           BadRequest{
+               "batch", [](auto&q, auto&) { q.options.batch_size = 0; }, {"options.batch_size"}},
+           BadRequest{"fractions",
+                      [](auto&q, auto&) {
                         q.options.validation_fraction = q.options.calibration_fraction = 0.5;
-                      }, {"options.calibration_fraction"}},
+                      },
+                      {"options.calibration_fraction"}},
        }) {
     TrainRequest request = Quick();
     Rows<double> table = NormalTable(40, 2, 1);
@@ -296,7 +318,8 @@ TEST(TrainModelTest, BadRequestsNameTheirFault) {
 TEST(TrainModelTest, AFlowTooLargeIsRefusedBeforeItIsBuilt) {
   TrainRequest request;
   request.architecture = {.layers = 64, .hidden_sizes = std::vector<int>(15, 8192)};
-  EXPECT_EQ(Train(request, NormalTable(20, 2, 1)).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Train(request, NormalTable(20, 2, 1)).status().code(),
+            absl::StatusCode::kResourceExhausted);
 }
 
 }  // namespace

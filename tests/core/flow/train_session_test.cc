@@ -65,7 +65,6 @@ TEST_F(TrainSessionTest, GradientIsThatOfTheMeanLoss) {
   EXPECT_NEAR(got.gradient_norm, std::sqrt(square), 1e-4 * std::sqrt(square));
 }
 
-// Kingma, Ba 2015, algorithm 1, with Loshchilov and Hutter's decay.
 // With one column log_det is the log-scale itself, so the penalised objective can be written down.
 TEST_F(TrainSessionTest, PenaltyIsOnSquaredLogScales) {
   constexpr double kPenalty = 0.7;
@@ -100,6 +99,7 @@ TEST_F(TrainSessionTest, PenaltyIsOnSquaredLogScales) {
   EXPECT_NEAR(session->gradient()[a], (objective(0.8 + h) - objective(0.8 - h)) / (2 * h), 1e-5);
 }
 
+// Kingma, Ba 2015, algorithm 1, with Loshchilov and Hutter's decay.
 TEST_F(TrainSessionTest, StepIsAdam) {
   const auto backend = NewBackend(1);
   const auto session = *backend->StartTraining(flow_, FreshState());

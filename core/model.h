@@ -35,10 +35,13 @@ struct Nats {
 
 struct TrainingReport {
   // In standardised units; the user's units are log_unit less (ColumnModel::log_unit).
-  Nats fit;                // rows the weights were fitted to
-  Nats validation;         // rows that decided when to stop
-  Nats held_out;           // calibration rows
-  Nats gaussian_held_out;  // a full-covariance Gaussian of the fitted rows, on the calibration rows
+  Nats fit;         // rows the weights were fitted to
+  Nats validation;  // rows that decided when to stop; after a fallback, of the Gaussian of
+                    // the fitted rows alone
+  Nats held_out;    // calibration rows
+  // A full-covariance Gaussian, by maximum likelihood, of the fitted and the validation rows, on
+  // the calibration rows.
+  Nats gaussian_held_out;
   double log_unit = 0.0;
   std::int64_t epochs = 0;  // completed
   std::int64_t steps = 0;

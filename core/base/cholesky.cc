@@ -8,28 +8,27 @@
 namespace millrace {
 
 std::vector<double> InverseCholesky(std::span<const double> covariance, int dim) {
-  constexpr double kSmallestPivot = 1.0 / (900.0 * 900.0);
+  constexpr double kSmallestPivot = 1.0 / (20000.0 * 20000.0);
   const auto n = static_cast<std::size_t>(dim);
-  std::vector<double> root(n * n), inverse(n * n);
+  // Both loops run along rows, so that they vectorise; sums run in ascending order of k.
+  std::vector<double> upper(n * n), inverse(n * n), row(n);  // upper = R^T
   for (std::size_t i = 0; i < n; ++i) {
-    for (std::size_t j = 0; j <= i; ++j) {
-      double sum = covariance[i * n + j];
-      for (std::size_t k = 0; k < j; ++k) sum -= root[i * n + k] * root[j * n + k];
-      if (j < i) {
-        root[i * n + j] = sum / root[j * n + j];
-      } else {
-        root[i * n + i] =
-            std::sqrt(std::max(sum, kSmallestPivot * std::max(1.0, covariance[i * n + i])));
-      }
+    std::copy_n(covariance.data() + i * n, i + 1, row.data());
+    for (std::size_t k = 0; k < i; ++k) {
+      const double entry = row[k] / upper[k * n + k];
+      upper[k * n + i] = entry;
+      for (std::size_t j = k + 1; j <= i; ++j) row[j] -= entry * upper[k * n + j];
     }
+    upper[i * n + i] =
+        std::sqrt(std::max(row[i], kSmallestPivot * std::max(1.0, covariance[i * n + i])));
   }
-  // Forward substitution, column by column of the identity.
-  for (std::size_t c = 0; c < n; ++c) {
-    for (std::size_t r = c; r < n; ++r) {
-      double sum = r == c ? 1.0 : 0.0;
-      for (std::size_t k = c; k < r; ++k) sum -= root[r * n + k] * inverse[k * n + c];
-      inverse[r * n + c] = sum / root[r * n + r];
-    }
+  // Forward substitution.
+  for (std::size_t r = 0; r < n; ++r) {
+    double* const out = inverse.data() + r * n;
+    out[r] = 1.0;
+    for (std::size_t k = 0; k < r; ++k)
+      for (std::size_t c = 0; c <= k; ++c) out[c] -= upper[k * n + r] * inverse[k * n + c];
+    for (std::size_t c = 0; c <= r; ++c) out[c] /= upper[r * n + r];
   }
   return inverse;
 }

@@ -55,6 +55,21 @@ struct Vector {
   int size = 0;
 };
 
+// Vectors of equal size, one a column.
+struct Vectors {
+  double* data = nullptr;
+  int size = 0;
+  int count = 0;
+
+  bool empty() const { return data == nullptr; }
+  std::size_t extent() const {
+    return static_cast<std::size_t>(RoundUp(size, kRowAlign)) * static_cast<std::size_t>(count);
+  }
+  Vector operator[](int c) const {
+    return {data + static_cast<std::ptrdiff_t>(RoundUp(size, kRowAlign)) * c, size};
+  }
+};
+
 struct ConstVector {
   const double* data = nullptr;
   int size = 0;

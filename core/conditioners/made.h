@@ -20,7 +20,8 @@ struct MadeSpec {
 
   int dim = 0;
   int context_dim = 0;
-  std::vector<int> hidden_sizes;  // not empty; residual: equal and of odd number
+  std::vector<int> hidden_sizes;  // not empty, at least 2 each where a context is to reach both the
+                                  // first column and later ones; residual: equal and of odd number
   bool residual = false;
   Activation activation = Activation::kRelu;
   int parameters = 2;  // of the scalar bijection, per column

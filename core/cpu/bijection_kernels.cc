@@ -5,6 +5,7 @@
 #include "core/cpu/block.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/math/affine.h"
+#include "core/math/log_tails.h"
 #include "core/math/normal.h"
 
 namespace millrace {
@@ -14,8 +15,54 @@ using cpu::Column;
 using cpu::PaddedRows;
 using cpu::ToPack;
 
-void CpuKernels::BijectionForward(ScalarBijection, ConstMatrix theta, Matrix x,
+namespace {
+
+bool IsLogTails(ScalarBijection bijection) {
+  return bijection.kind == ScalarBijection::Kind::kLogTails;
+}
+
+// Whether any row of a column lies where the logarithm is: few do.
+bool HasLogTail(const float* column, int padded_rows) {
+  Pack largest(0.0f);
+  for (int r = 0; r < padded_rows; r += Pack::kWidth) {
+    const Pack size = Abs(Pack::Load(column + r));
+    largest = Select(size > largest, size, largest);
+  }
+  bool any = false;
+  for (int i = 0; i < Pack::kWidth; ++i) any |= largest.v[i] > kLogTailsBegin;
+  return any;
+}
+
+template <typename Map>
+void MapLogTails(const Map& map, Matrix x, Vector log_det) {
+  for (int c = 0; c < x.cols; ++c) {
+    float* column = Column(x, c);
+    if (!HasLogTail(column, PaddedRows(x))) continue;
+    for (int r = 0; r < PaddedRows(x); r += Pack::kWidth) {
+      const Mapped<Pack> z = map(Pack::Load(column + r));
+      z.value.Store(column + r);
+      AddTo(log_det.data + r, z.log_det);
+    }
+  }
+}
+
+template <typename Adjoint>
+void LogTailsBars(const Adjoint& adjoint, ConstMatrix x, ConstVector log_det_bar, Matrix grad) {
+  for (int c = 0; c < grad.cols; ++c) {
+    if (!HasLogTail(Column(x, c), PaddedRows(x))) continue;
+    float* bar = Column(grad, c);
+    for (int r = 0; r < PaddedRows(grad); r += Pack::kWidth)
+      adjoint(Pack::Load(Column(x, c) + r), Pack::Load(bar + r), ToPack(log_det_bar.data + r))
+          .Store(bar + r);
+  }
+}
+
+}  // namespace
+
+void CpuKernels::BijectionForward(ScalarBijection bijection, ConstMatrix theta, Matrix x,
                                   Vector log_det) const {
+  if (IsLogTails(bijection))
+    return MapLogTails([](Pack v) { return LogTailsForward(v); }, x, log_det);
   for (int c = 0; c < x.cols; ++c) {
     float* column = Column(x, c);
     const float* t = Column(theta, 2 * c);
@@ -29,8 +76,10 @@ void CpuKernels::BijectionForward(ScalarBijection, ConstMatrix theta, Matrix x,
   }
 }
 
-void CpuKernels::BijectionInverse(ScalarBijection, ConstMatrix theta, Matrix z,
+void CpuKernels::BijectionInverse(ScalarBijection bijection, ConstMatrix theta, Matrix z,
                                   Vector log_det) const {
+  if (IsLogTails(bijection))
+    return MapLogTails([](Pack v) { return LogTailsInverse(v); }, z, log_det);
   for (int c = 0; c < z.cols; ++c) {
     float* column = Column(z, c);
     const float* t = Column(theta, 2 * c);
@@ -44,8 +93,10 @@ void CpuKernels::BijectionInverse(ScalarBijection, ConstMatrix theta, Matrix z,
   }
 }
 
-void CpuKernels::BijectionAdjoint(ScalarBijection, ConstMatrix theta, ConstMatrix x,
+void CpuKernels::BijectionAdjoint(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
                                   ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const {
+  if (IsLogTails(bijection))
+    return LogTailsBars([](auto... v) { return LogTailsAdjoint(v...); }, x, log_det_bar, grad);
   for (int c = 0; c < grad.cols; ++c) {
     const float* a = Column(theta, 2 * c + 1);
     for (int r = 0; r < PaddedRows(grad); r += Pack::kWidth) {
@@ -59,9 +110,11 @@ void CpuKernels::BijectionAdjoint(ScalarBijection, ConstMatrix theta, ConstMatri
   }
 }
 
-void CpuKernels::BijectionAdjointSolve(ScalarBijection, ConstMatrix theta, ConstMatrix x,
+void CpuKernels::BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
                                        ConstVector log_det_bar, Matrix grad,
                                        Matrix theta_bar) const {
+  if (IsLogTails(bijection))
+    return LogTailsBars([](auto... v) { return LogTailsAdjointSolve(v...); }, x, log_det_bar, grad);
   for (int c = 0; c < grad.cols; ++c) {
     const float* a_column = Column(theta, 2 * c + 1);
     for (int r = 0; r < PaddedRows(grad); r += Pack::kWidth) {

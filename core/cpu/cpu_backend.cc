@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/check.h"
@@ -11,6 +10,8 @@
 #include "core/cpu/cpu_kernels.h"
 #include "core/cpu/cpu_train_session.h"
 #include "core/cpu/lanes.h"
+#include "core/cpu/load_block.h"
+#include "core/cpu/moments.h"
 
 namespace millrace {
 namespace {
@@ -22,15 +23,19 @@ constexpr int kBlockRows = 128;
 class CpuWeights final : public DeviceWeights {
  public:
   CpuWeights(std::shared_ptr<const Flow> flow, std::span<const float> parameters)
-      : flow_(std::move(flow)), values_(parameters.size()) {
+      : flow_(std::move(flow)),
+        values_(parameters.size()),
+        triangular_(flow_->IsTriangular(parameters)) {
     std::copy(parameters.begin(), parameters.end(), values_.data());
   }
   const Flow& flow() const override { return *flow_; }
+  bool triangular() const { return triangular_; }
   Weights weights() const { return {values_.data()}; }
 
  private:
   std::shared_ptr<const Flow> flow_;
   ParameterValues values_;
+  bool triangular_;
 };
 
 Weights Of(const DeviceWeights& weights) {
@@ -62,16 +67,13 @@ class CpuBackend final : public Backend {
                           RowsView<const float> context, RowsView<double> terms,
                           std::stop_token stop) override {
     const Flow& flow = weights.flow();
-    if (!flow.IsTriangular())
+    if (!static_cast<const CpuWeights&>(weights).triangular())
       return absl::FailedPreconditionError(
           "the flow mixes columns: log p has no terms log p(x_i | x_<i) in column order");
     return ForEachBlock(flow, Of(weights), x, context, stop,
                         [&](Pass& pass, std::int64_t first, Matrix block) {
-                          std::vector<Vector> columns;
-                          for (int c = 0; c < flow.dim(); ++c) {
-                            columns.push_back(pass.arena.NewVector(block.rows));
-                            std::fill_n(columns[c].data, RoundUp(block.rows, kRowAlign), 0.0);
-                          }
+                          const Vectors columns = pass.arena.NewVectors(block.rows, flow.dim());
+                          std::fill_n(columns.data, columns.extent(), 0.0);
                           pass.column_log_det = columns;
                           flow.Forward(pass, block, pass.arena.NewVector(block.rows));
                           for (int c = 0; c < flow.dim(); ++c) {
@@ -131,7 +133,7 @@ class CpuBackend final : public Backend {
                                               flow.transforms()[t]->Forward(pass, block, log_det);
                                             pass.kernels.Store(block, out.data() + first * x.cols);
                                           }));
-    return MomentsOf(out.view());
+    return MomentsOf(out.view(), lanes_, stop);
   }
 
  private:
@@ -156,14 +158,7 @@ class CpuBackend final : public Backend {
       const std::int64_t first = b * block_rows;
       const int count = static_cast<int>(std::min<std::int64_t>(block_rows, rows.rows - first));
       Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = weights};
-      const Matrix block = scratch.arena.NewMatrix(count, flow.dim());
-      if (rows.data != nullptr) kernels_.Load(rows.data + first * rows.cols, block);
-      if (context.rows != 0) {
-        const Matrix c = scratch.arena.NewMatrix(count, context.cols);
-        kernels_.Load(context.data + first * context.cols, c);
-        pass.context = c;
-      }
-      task(pass, first, block);
+      task(pass, first, LoadBlock(rows, context, first, count, pass));
     });
   }
 

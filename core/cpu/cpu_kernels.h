@@ -45,8 +45,8 @@ class CpuKernels final : public Kernels {
   void BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float sign,
                         Gradients gradients) const override;
 
-  void LuForward(const LuLayer& layer, Weights weights, Matrix x, Matrix scratch,
-                 Vector log_det) const override;
+  void LuForward(const LuLayer& layer, Weights weights, Matrix x, Matrix scratch, Vector log_det,
+                 Vectors column_log_det) const override;
   void LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det) const override;
   void LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x, ConstVector log_det_bar,
                  float sign, Arena& arena, Matrix grad, Gradients gradients) const override;

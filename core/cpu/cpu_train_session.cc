@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/base/check.h"
+#include "core/cpu/load_block.h"
 #include "core/cpu/pack.h"
 
 namespace millrace {
@@ -52,13 +53,7 @@ double CpuTrainSession::BlockLoss(RowsView<const float> x, RowsView<const float>
             .gradients = gradients,
             .log_scale_penalty = log_scale_penalty(),
             .tape = &scratch.tape};
-  const Matrix block = scratch.arena.NewMatrix(count, flow_->dim());
-  kernels_.Load(x.data + first * x.cols, block);
-  if (context.rows != 0) {
-    const Matrix c = scratch.arena.NewMatrix(count, context.cols);
-    kernels_.Load(context.data + first * context.cols, c);
-    pass.context = c;
-  }
+  const Matrix block = LoadBlock(x, context, first, count, pass);
   const Vector log_p = scratch.arena.NewVector(count);
   flow_->LogProb(pass, block, log_p);
   double sum = 0.0;
@@ -165,40 +160,11 @@ absl::Status CpuTrainSession::LogProb(RowsView<const float> x, RowsView<const fl
     const std::int64_t first = b * kMaxBlockRows;
     const int count = static_cast<int>(std::min<std::int64_t>(kMaxBlockRows, x.rows - first));
     Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = {values.data()}};
-    const Matrix block = scratch.arena.NewMatrix(count, flow_->dim());
-    kernels_.Load(x.data + first * x.cols, block);
-    if (context.rows != 0) {
-      const Matrix c = scratch.arena.NewMatrix(count, context.cols);
-      kernels_.Load(context.data + first * context.cols, c);
-      pass.context = c;
-    }
+    const Matrix block = LoadBlock(x, context, first, count, pass);
     const Vector log_p = scratch.arena.NewVector(count);
     flow_->LogProb(pass, block, log_p);
     std::copy_n(log_p.data, count, log_prob.data() + first);
   });
-}
-
-Moments MomentsOf(RowsView<const float> rows) {
-  const int dim = rows.cols;
-  const auto n = static_cast<double>(std::max<std::int64_t>(1, rows.rows));
-  Moments moments{std::vector<double>(dim),
-                  std::vector<double>(static_cast<std::size_t>(dim) * dim)};
-  for (std::int64_t r = 0; r < rows.rows; ++r)
-    for (int c = 0; c < dim; ++c) moments.mean[c] += rows(r, c) / n;
-  std::vector<double> centred(dim);
-  for (std::int64_t r = 0; r < rows.rows; ++r) {
-    for (int c = 0; c < dim; ++c) centred[c] = rows(r, c) - moments.mean[c];
-    for (int i = 0; i < dim; ++i) {
-      double* row = moments.covariance.data() + static_cast<std::size_t>(i) * dim;
-      for (int j = 0; j <= i; ++j) row[j] += centred[i] * centred[j];
-    }
-  }
-  for (double& entry : moments.covariance) entry /= n;
-  for (int i = 0; i < dim; ++i)
-    for (int j = 0; j < i; ++j)
-      moments.covariance[static_cast<std::size_t>(j) * dim + i] =
-          moments.covariance[static_cast<std::size_t>(i) * dim + j];
-  return moments;
 }
 
 }  // namespace millrace

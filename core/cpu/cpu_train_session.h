@@ -44,9 +44,6 @@ class CpuTrainSession final : public TrainSession {
   std::vector<char> decays_;     // per cache line of parameters
 };
 
-// Mean and covariance in double, summed in row order.
-Moments MomentsOf(RowsView<const float> rows);
-
 }  // namespace millrace
 
 #endif  // MILLRACE_CORE_CPU_CPU_TRAIN_SESSION_H_

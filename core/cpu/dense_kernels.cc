@@ -7,7 +7,7 @@
 #include "core/cpu/block.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/cpu/gemm.h"
-#include "core/cpu/transpose.h"
+#include "core/cpu/outer_product.h"
 #include "core/math/activation.h"
 
 namespace millrace {
@@ -89,33 +89,16 @@ void CpuKernels::DenseInputAdjoint(const DenseLayer& layer, DenseRange range, We
 
 void CpuKernels::DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, ConstMatrix out_bar,
                                     float sign, Arena& arena, Gradients gradients) const {
-  const Arena::Scope scope(arena);
-  const Slice& w = layer.weight;
-  // `in` once more with the inputs contiguous, so that they lie along the lanes; zero up to the
-  // pitch.
-  const Matrix by_row = arena.NewMatrix(w.cols, in.rows);
-  const int pitch = by_row.stride;
-  for (int r = 0; r < in.rows; ++r)
-    std::fill_n(Column(by_row, r) + w.cols, RoundUp(w.cols, kRowAlign) - w.cols, 0.0f);
-  cpu::Transpose(Data(in), in.stride, w.cols, in.rows, Data(by_row), pitch);
-
-  float* const w_bar = Data(gradients, w);
-  const gemm::Operands operands{Data(out_bar), out_bar.stride, 1, Data(by_row), pitch, w_bar, w.ld};
-  const auto all_rows = [&](int, int) { return Range{0, in.rows}; };
-  const auto inputs = [&](int output, int count) {
-    return Range{0, RoundUp(InputEnd(layer, output + count - 1), Pack::kWidth)};
-  };
-  gemm::Multiply(operands, 0, w.rows, all_rows, inputs, gemm::AccumulateScaled{sign});
-  for (int o = 0; o < w.rows && !layer.extent.empty(); ++o) {
-    // A tile of outputs and a pack of inputs may reach beyond the staircase.
-    const int last = std::min(w.rows, o + gemm::kTileRows) - 1;
-    const int reached = RoundUp(layer.extent[last], Pack::kWidth);
-    std::fill(w_bar + o * w.ld + layer.extent[o],
-              w_bar + o * w.ld + std::max(reached, layer.extent[o]), 0.0f);
-  }
+  cpu::AddOuterProduct(
+      out_bar, in, sign,
+      [&](int output) {
+        return Range{0, InputEnd(layer, output)};
+      },
+      arena, layer.weight, gradients);
   if (layer.bias.rows > 0) {
     float* const b_bar = Data(gradients, layer.bias);
-    for (int o = 0; o < w.rows; ++o) b_bar[o] += sign * cpu::SumRows(Column(out_bar, o), in.rows);
+    for (int o = 0; o < layer.weight.rows; ++o)
+      b_bar[o] += sign * cpu::SumRows(Column(out_bar, o), in.rows);
   }
 }
 

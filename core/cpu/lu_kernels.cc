@@ -7,7 +7,7 @@
 #include "core/cpu/block.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/cpu/gemm.h"
-#include "core/cpu/transpose.h"
+#include "core/cpu/outer_product.h"
 #include "core/math/affine.h"
 
 namespace millrace {
@@ -57,13 +57,16 @@ void AddUpper(const Triangle& a, ConstMatrix from, Matrix to) {
 }
 
 float Diagonal(Weights weights, const LuLayer& layer, int i) {
-  return std::exp(SoftClip(Data(weights, layer.log_diagonal)[i]));
+  return std::exp(SoftClip(Data(weights, layer.log_diagonal)[i], kLogDiagonalBound));
+}
+
+double LogDiagonal(Weights weights, const LuLayer& layer, int i) {
+  return SoftClip(static_cast<double>(Data(weights, layer.log_diagonal)[i]), kLogDiagonalBound);
 }
 
 double LogDiagonalSum(Weights weights, const LuLayer& layer) {
   double sum = 0.0;
-  for (int i = 0; i < layer.lower.rows; ++i)
-    sum += SoftClip(static_cast<double>(Data(weights, layer.log_diagonal)[i]));
+  for (int i = 0; i < layer.lower.rows; ++i) sum += LogDiagonal(weights, layer, i);
   return sum;
 }
 
@@ -112,44 +115,19 @@ void SolveUpper(const Triangle& a, Matrix x, const Finish& finish) {
   }
 }
 
-// G += sign * out in^T where `inputs(o)` says which inputs row o of the triangle uses.
-template <typename Inputs>
-void AddOuterProduct(ConstMatrix out, ConstMatrix in, float sign, const Inputs& inputs,
-                     Arena& arena, Slice slice, Gradients gradients) {
-  const Arena::Scope scope(arena);
-  const Matrix by_row = arena.NewMatrix(in.cols, in.rows);
-  for (int r = 0; r < in.rows; ++r)
-    std::fill_n(Column(by_row, r) + in.cols, RoundUp(in.cols, kRowAlign) - in.cols, 0.0f);
-  cpu::Transpose(Data(in), in.stride, in.cols, in.rows, Data(by_row), by_row.stride);
-  const int reach = RoundUp(in.cols, Pack::kWidth);
-  float* const g = Data(gradients, slice);
-  gemm::Multiply(
-      {Data(out), out.stride, 1, Data(by_row), by_row.stride, g, slice.ld}, 0, out.cols,
-      [&](int, int) {
-        return Range{0, in.rows};
-      },
-      [&](int, int) {
-        return Range{0, reach};
-      },
-      gemm::AccumulateScaled{sign});
-  for (int o = 0; o < out.cols; ++o) {
-    const Range used = inputs(o);
-    std::fill(g + o * slice.ld, g + o * slice.ld + used.begin, 0.0f);
-    std::fill(g + o * slice.ld + used.end, g + o * slice.ld + reach, 0.0f);
-  }
-}
-
 }  // namespace
 
 void CpuKernels::LuForward(const LuLayer& layer, Weights weights, Matrix x, Matrix scratch,
-                           Vector log_det) const {
+                           Vector log_det, Vectors column_log_det) const {
   Copy(x, scratch);
   for (int c = 0; c < x.cols; ++c) ScaleColumn(scratch, c, Diagonal(weights, layer, c), 0.0f);
   AddUpper(Plain(weights, layer.upper), x, scratch);
   Copy(scratch, x);
   for (int c = 0; c < x.cols; ++c) ScaleColumn(x, c, 1.0f, Data(weights, layer.bias)[c]);
   AddLower(Plain(weights, layer.lower), scratch, x);
-  AddConstant(LogDiagonalSum(weights, layer), log_det);
+  if (column_log_det.empty()) AddConstant(LogDiagonalSum(weights, layer), log_det);
+  for (int c = 0; c < column_log_det.count; ++c)
+    AddConstant(LogDiagonal(weights, layer, c), column_log_det[c]);
 }
 
 void CpuKernels::LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det) const {
@@ -174,13 +152,13 @@ void CpuKernels::LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x,
     for (int c = 0; c < x.cols; ++c) ScaleColumn(t, c, Diagonal(weights, layer, c), 0.0f);
     AddUpper(Plain(weights, layer.upper), x, t);
     BroadcastAdjoint(layer.bias, grad, sign, gradients);
-    AddOuterProduct(
+    cpu::AddOuterProduct(
         grad, t, sign,
         [](int o) {
           return Range{0, o};
         },
         arena, layer.lower, gradients);
-    AddOuterProduct(
+    cpu::AddOuterProduct(
         t_bar, x, sign,
         [&](int o) {
           return Range{o + 1, x.cols};
@@ -193,8 +171,8 @@ void CpuKernels::LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x,
       double product = 0.0;
       for (int r = 0; r < x.rows; ++r)
         product += static_cast<double>(Column(t_bar, c)[r]) * Column(x, c)[r];
-      const double clip =
-          SoftClipDerivative(static_cast<double>(Data(weights, layer.log_diagonal)[c]));
+      const double clip = SoftClipDerivative(
+          static_cast<double>(Data(weights, layer.log_diagonal)[c]), kLogDiagonalBound);
       log_diagonal_bar[c] +=
           static_cast<float>(sign * clip * (product * Diagonal(weights, layer, c) + log_det_sum));
     }

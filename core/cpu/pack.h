@@ -87,7 +87,8 @@ inline Pack Exp(Pack x) {
   return p * FromBits((ToInt(n) + 127) << 23);
 }
 
-// ln x within 2 ulp for normal x > 0; -inf at 0, NaN below. Degree 8 on [sqrt(1/2), sqrt(2)).
+// ln x within 2 ulp for normal x > 0; -inf at 0, +inf at +inf, NaN below 0 and at NaN. Degree 8 on
+// [sqrt(1/2), sqrt(2)).
 inline Pack Log(Pack x) {
   using namespace pack_internal;
   const Pack::Ints bits = Bits(x);
@@ -108,6 +109,7 @@ inline Pack Log(Pack x) {
   p = p * m + Pack(3.3333331174e-1f);
   Pack y = p * m * m2 + e * Pack(-2.12194440e-4f) - m2 * Pack(0.5f);
   y = m + y + e * Pack(0.693359375f);
+  y = Select(x > Pack(__FLT_MAX__), x, y);
   y = Select(x > Pack(0.0f), y, Pack(__builtin_nanf("")));
   return Select(x >= Pack(0.0f), Select(x > Pack(0.0f), y, Pack(-__builtin_inff())), y);
 }

@@ -61,7 +61,7 @@ bool IsConstant(const Column& column, double value) {
 }  // namespace
 
 absl::StatusOr<ColumnModel> ColumnModel::Fit(std::span<const ColumnSpec> specs,
-                                             RowsView<const double> rows) {
+                                             RowsView<const double> rows, std::stop_token stop) {
   if (rows.rows < 2) return InvalidArgument("rows", absl::StrCat(rows.rows, " rows"), "at least 2");
   if (static_cast<std::size_t>(rows.cols) != specs.size())
     return InvalidArgument("columns", absl::StrCat(specs.size(), " columns"),
@@ -69,6 +69,7 @@ absl::StatusOr<ColumnModel> ColumnModel::Fit(std::span<const ColumnSpec> specs,
   ColumnModel model;
   std::vector<double> values(static_cast<std::size_t>(rows.rows));
   for (int c = 0; c < rows.cols; ++c) {
+    if (stop.stop_requested()) return absl::CancelledError("training was cancelled");
     MILLRACE_RETURN_IF_ERROR(CheckColumnSpec(specs[c], c));
     for (std::int64_t r = 0; r < rows.rows; ++r) values[r] = rows(r, c);
     MILLRACE_ASSIGN_OR_RETURN(Column column, FitColumn(specs[c], c, values));

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -33,9 +34,10 @@ class ColumnModel {
   // double. How a column is typed: FitColumn in core/data/column_fit.h. Held-out rows belong into
   // the fit as well, or a discrete value that only they hold may lie off a declared lattice.
   // INVALID_ARGUMENT with row, column and value for non-finite values, values at or outside
-  // declared bounds, a contradictory spec, duplicate names, or when every column is constant.
+  // declared bounds, a contradictory spec, duplicate names, or when every column is constant;
+  // CANCELLED within a column of `stop`.
   static absl::StatusOr<ColumnModel> Fit(std::span<const ColumnSpec> specs,
-                                         RowsView<const double> rows);
+                                         RowsView<const double> rows, std::stop_token stop = {});
   // From a model file. INVALID_ARGUMENT when the values contradict each other.
   static absl::StatusOr<ColumnModel> FromColumns(std::vector<Column> columns);
 
@@ -67,8 +69,8 @@ class ColumnModel {
   // Standardised rows at an offset in [0, num_offsets()) or kBinCentres. log_det[r] is
   // log|d out / d value| summed over active columns; out_of_support[r] is 1 where a constant column
   // has another value, a bounded one lies outside, or a value lies off a declared lattice (out[r]
-  // is then finite, without meaning). Values further than 1e6 standardised units out are scored as
-  // that far out.
+  // is then finite, without meaning). Beyond 1e6 standardised units the map goes on as a logarithm,
+  // its slope part of log_det.
   void ToModel(RowsView<const double> rows, int offset, RowsView<float> out,
                std::span<double> log_det, std::span<std::uint8_t> out_of_support) const;
   // Back to the user's units, [n, num_columns()]: constants filled in, discrete columns returned to

@@ -91,13 +91,23 @@ PlacedValue Place(const Column& column, double value, double position) {
 ModelValue ToModel(const Column& column, double value, double position) {
   const PlacedValue placed = Place(column, value, position);
   if (!placed.in_support) return {0.0, 0.0, false};
-  return {std::clamp((placed.value - column.center) / column.scale, -kFarthest, kFarthest),
-          placed.log_det - std::log(column.scale), true};
+  double standardised = (placed.value - column.center) / column.scale;
+  double log_det = placed.log_det - std::log(column.scale);
+  const double distance = std::min(std::abs(standardised), kLargest);
+  if (distance > kFarthest) {
+    const double beyond = std::log(distance / kFarthest);
+    standardised = std::copysign(kFarthest * (1.0 + beyond), standardised);
+    log_det -= beyond;
+  }
+  return {standardised, log_det, true};
 }
 
 double FromModel(const Column& column, double standardised) {
   if (std::isnan(standardised)) return standardised;
-  const double t = column.center + std::clamp(standardised, -kFarthest, kFarthest) * column.scale;
+  const double distance = std::abs(standardised);
+  if (distance > kFarthest)
+    standardised = std::copysign(kFarthest * std::exp(distance / kFarthest - 1.0), standardised);
+  const double t = column.center + standardised * column.scale;
   const double value = IntoBounds(column, RestoreBounds(column, t));
   if (column.type != ColumnType::kDiscrete) return value;
   double point = NearestLatticePoint(column.lattice_origin, column.bin_width, value);

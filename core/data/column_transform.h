@@ -7,14 +7,16 @@
 
 namespace millrace {
 
-// Standardised values are clamped to +-this: a value further out is scored as one that far out.
+// Standardised values u further out than this go on as kFarthest (1 + ln(|u| / kFarthest)), so that
+// every double is a modest float and densities stay densities.
 inline constexpr double kFarthest = 1e6;
+inline constexpr double kLargestStandardised = 697.0 * kFarthest;  // of the largest double
 
 // Noise or a fixed offset places a value inside its bin; 0.5 is the centre.
 inline constexpr double kBinCentre = 0.5;
 
 struct ModelValue {
-  double standardised = 0.0;  // within +-kFarthest; 0 out of support
+  double standardised = 0.0;  // within +-kLargestStandardised; 0 out of support
   double log_det = 0.0;    // log|d standardised / d value|; for a bin, times its share of bin_width
   bool in_support = true;  // within bounds, and on the lattice of a discrete column
 };

@@ -39,6 +39,12 @@ Vector Arena::NewVector(int rows) {
   return {static_cast<double*>(Allocate(elements * sizeof(double))), rows};
 }
 
+Vectors Arena::NewVectors(int rows, int count) {
+  const Vectors vectors{nullptr, rows, count};
+  const std::size_t elements = std::max<std::size_t>(vectors.extent(), 1);
+  return {static_cast<double*>(Allocate(elements * sizeof(double))), rows, count};
+}
+
 void Arena::Reset() {
   chunk_ = 0;
   used_ = 0;

@@ -22,6 +22,7 @@ class Arena {
   // An uninitialised (but finite on first use) block of rows; lives until the enclosing Scope ends.
   Matrix NewMatrix(int rows, int cols);
   Vector NewVector(int rows);
+  Vectors NewVectors(int rows, int count);
 
   // Forgets everything allocated; keeps the memory.
   void Reset();

@@ -45,13 +45,13 @@ enum class DenseStart { kBias, kZero, kAccumulate };
 // A scalar bijection of the field, applied to every column with parameters of its own. Parameter p
 // of column i is column i * parameters + p of `theta`. The formulas stand in core/math.
 struct ScalarBijection {
-  enum class Kind { kAffine };
+  enum class Kind { kAffine, kLogTails };
   Kind kind = Kind::kAffine;
-  int parameters() const { return 2; }
+  int parameters() const { return kind == Kind::kAffine ? 2 : 0; }
 };
 
 // y = L U x + b: L lower triangular with a unit diagonal, U upper triangular with the diagonal
-// exp(clip(log_diagonal)), clip as in core/math/affine.h.
+// exp(clip(log_diagonal)), clip as in core/math/affine.h with kLogDiagonalBound.
 struct LuLayer {
   Slice lower;         // [dim, dim]; zero, and kept zero, but strictly below the diagonal
   Slice upper;         // [dim, dim]; zero, and kept zero, but strictly above the diagonal
@@ -66,9 +66,8 @@ class Kernels {
   // Bytes of one matrix element: what arenas are made for.
   virtual std::size_t element_size() const = 0;
 
-  // --- moving data
-  // --------------------------------------------------------------------------------- Row-major
-  // host rows [rows, cols] into a block, and back.
+  // --- moving data ---
+  // Row-major host rows [rows, cols] into a block, and back.
   virtual void Load(const float* host, Matrix to) const = 0;
   virtual void Store(ConstMatrix from, float* host) const = 0;
   virtual void Copy(ConstMatrix from, Matrix to) const = 0;
@@ -79,9 +78,8 @@ class Kernels {
   virtual void Gather(ConstMatrix from, std::span<const int> columns, Matrix to) const = 0;
   virtual void Scatter(ConstMatrix from, std::span<const int> columns, Matrix to) const = 0;
 
-  // --- dense layers
-  // -------------------------------------------------------------------------------- Columns
-  // [output_begin, output_end) of `out` get `start` plus the products with the inputs in
+  // --- dense layers ---
+  // Columns [output_begin, output_end) of `out` get `start` plus the products with the inputs in
   // [input_begin, min(input_end, extent)), then the activation. in [rows, inputs], out [rows,
   // outputs].
   virtual void Dense(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
@@ -97,9 +95,8 @@ class Kernels {
   // bar *= activation'(.), given the activation's value.
   virtual void ActivationAdjoint(Activation activation, ConstMatrix value, Matrix bar) const = 0;
 
-  // --- scalar bijections
-  // --------------------------------------------------------------------------- x [rows, n], theta
-  // [rows, n * parameters]; log_det += the sum over columns. In place.
+  // --- scalar bijections ---
+  // x [rows, n], theta [rows, n * parameters]; log_det += the sum over columns. In place.
   virtual void BijectionForward(ScalarBijection bijection, ConstMatrix theta, Matrix x,
                                 Vector log_det) const = 0;
   virtual void BijectionInverse(ScalarBijection bijection, ConstMatrix theta, Matrix z,
@@ -113,8 +110,9 @@ class Kernels {
   virtual void BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
                                      ConstVector log_det_bar, Matrix grad,
                                      Matrix theta_bar) const = 0;
-  // Training may count a log-det s as s - penalty * s^2: a prior that keeps log-scales near 0. Adds
-  // to theta_bar what the second term contributes, log_det_bar being dL/dlog_det.
+  // Training may count a log-det s of the affine bijection as s - penalty * s^2: a prior that keeps
+  // log-scales near 0. Adds to theta_bar what the second term contributes, log_det_bar being
+  // dL/dlog_det.
   virtual void LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta,
                                       ConstVector log_det_bar, double penalty,
                                       Matrix theta_bar) const = 0;
@@ -124,11 +122,11 @@ class Kernels {
   virtual void BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float sign,
                                 Gradients gradients) const = 0;
 
-  // --- linear
-  // -------------------------------------------------------------------------------------- In place
-  // on x [rows, dim]; `scratch` [rows, dim]. log_det += +-sum of the log diagonal.
+  // --- linear ---
+  // In place on x [rows, dim]; `scratch` [rows, dim]. log_det += +-sum of the log diagonal.
+  // Where column_log_det is not empty, each column's part goes there instead.
   virtual void LuForward(const LuLayer& layer, Weights weights, Matrix x, Matrix scratch,
-                         Vector log_det) const = 0;
+                         Vector log_det, Vectors column_log_det) const = 0;
   virtual void LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det) const = 0;
   // Adjoint of LuForward at x: grad dL/dz -> dL/dx. Parameter gradients are added with `sign`.
   virtual void LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x,
@@ -137,9 +135,8 @@ class Kernels {
   // grad holds g and becomes v = (L U)^-T g.
   virtual void LuTransposedSolve(const LuLayer& layer, Weights weights, Matrix grad) const = 0;
 
-  // --- base
-  // ---------------------------------------------------------------------------------------- log_p
-  // += log N(z; 0, I) of each row; its adjoint writes grad = dL/dz.
+  // --- base ---
+  // log_p += log N(z; 0, I) of each row; its adjoint writes grad = dL/dz.
   virtual void NormalLogDensity(ConstMatrix z, Vector log_p) const = 0;
   virtual void NormalLogDensityAdjoint(ConstMatrix z, ConstVector log_p_bar, Matrix grad) const = 0;
   // Row r, column c: temperature times a standard normal that depends on (seed, first_row + r, c)

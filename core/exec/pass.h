@@ -4,7 +4,6 @@
 #define MILLRACE_CORE_EXEC_PASS_H_
 
 #include <optional>
-#include <span>
 
 #include "core/exec/arena.h"
 #include "core/exec/kernels.h"
@@ -24,9 +23,9 @@ struct Pass {
   Matrix context_bar = {};
   // Of conditioned log-scales, in adjoints of training; see Kernels::LogScalePenaltyAdjoint.
   double log_scale_penalty = 0.0;
-  // When not empty, one vector a column: triangular transforms add each column's share of the
-  // log-det there instead of to the sum.
-  std::span<const Vector> column_log_det = {};
+  // When not empty, one vector a column: transforms that are triangular with these weights add each
+  // column's share of the log-det there instead of to the sum.
+  Vectors column_log_det = {};
   // Present when an adjoint will follow: what it needs is pushed, temporaries are kept.
   Tape* tape = nullptr;
 };

@@ -10,6 +10,7 @@
 #include "core/base/status_macros.h"
 #include "core/transforms/act_norm.h"
 #include "core/transforms/autoregressive.h"
+#include "core/transforms/elementwise.h"
 #include "core/transforms/lu_linear.h"
 #include "core/transforms/permutation.h"
 
@@ -22,14 +23,17 @@ absl::Status CheckRange(absl::string_view field, std::int64_t value, std::int64_
   return InvalidArgument(field, absl::StrCat(value), absl::StrCat(low, " to ", high));
 }
 
-absl::Status ValidateMaf(const MafSpec& maf) {
+absl::Status ValidateMaf(const FlowSpec& spec, const MafSpec& maf) {
   MILLRACE_RETURN_IF_ERROR(CheckRange("flow.maf.layers", maf.layers, 0, MafSpec::kMaxLayers));
   const auto hidden_layers = static_cast<std::int64_t>(maf.hidden_sizes.size());
   if (hidden_layers < 1 || hidden_layers > MafSpec::kMaxHiddenLayers)
     return InvalidArgument("flow.maf.hidden_sizes", absl::StrCat(hidden_layers, " layers"),
                            absl::StrCat("1 to ", MafSpec::kMaxHiddenLayers, " layers"));
+  // With a context, some units serve the first column and others the later ones.
+  const int smallest = spec.context_dim > 0 && spec.dim > 1 ? 2 : 1;
   for (int size : maf.hidden_sizes) {
-    MILLRACE_RETURN_IF_ERROR(CheckRange("flow.maf.hidden_sizes", size, 1, MafSpec::kMaxHiddenSize));
+    MILLRACE_RETURN_IF_ERROR(
+        CheckRange("flow.maf.hidden_sizes", size, smallest, MafSpec::kMaxHiddenSize));
     if (maf.residual && size != maf.hidden_sizes[0])
       return InvalidArgument(
           "flow.maf.hidden_sizes", absl::StrCat(size),
@@ -70,6 +74,9 @@ std::vector<std::unique_ptr<const Transform>> BuildMaf(const FlowSpec& spec, con
     chain.push_back(
         std::make_unique<Autoregressive>(made, ScalarBijection{}, prefix("made"), layout));
   }
+  if (maf.heavy_tails)
+    chain.push_back(
+        std::make_unique<Elementwise>(ScalarBijection{ScalarBijection::Kind::kLogTails}));
   return chain;
 }
 
@@ -79,7 +86,7 @@ absl::Status Validate(const FlowSpec& spec) {
   MILLRACE_RETURN_IF_ERROR(CheckRange("flow.dim", spec.dim, 1, FlowSpec::kMaxDim));
   MILLRACE_RETURN_IF_ERROR(CheckRange("flow.context_dim", spec.context_dim, 0, FlowSpec::kMaxDim));
   if (!spec.maf) return InvalidArgument("flow", "no architecture", "maf");
-  return ValidateMaf(*spec.maf);
+  return ValidateMaf(spec, *spec.maf);
 }
 
 double EstimateParameters(const FlowSpec& spec) {

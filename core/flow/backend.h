@@ -100,7 +100,8 @@ class Backend {
                                RowsView<const float> context, std::span<double> log_prob,
                                std::stop_token stop) = 0;
   // log p(x_i | x_1 .. x_(i-1), context) of each column i, [n, dim]; they sum to log p(x | context)
-  // but for rounding. FAILED_PRECONDITION unless the flow is triangular.
+  // but for rounding. FAILED_PRECONDITION unless the flow is triangular with
+  // these weights.
   virtual absl::Status ChainTerms(const DeviceWeights& weights, RowsView<const float> x,
                                   RowsView<const float> context, RowsView<double> terms,
                                   std::stop_token stop) = 0;

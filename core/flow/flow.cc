@@ -51,9 +51,9 @@ void Flow::LogProbBackward(Pass& pass, Matrix z, ConstVector log_p_bar) const {
   for (std::size_t i = transforms_.size(); i-- > 0;) transforms_[i]->Backward(pass, z, log_p_bar);
 }
 
-bool Flow::IsTriangular() const {
+bool Flow::IsTriangular(std::span<const float> parameters) const {
   return std::all_of(transforms_.begin(), transforms_.end(),
-                     [](const auto& transform) { return transform->IsTriangular(); });
+                     [&](const auto& transform) { return transform->IsTriangular(parameters); });
 }
 
 }  // namespace millrace

@@ -44,8 +44,9 @@ class Flow {
   // becomes dL/dx. Adds parameter and context gradients.
   void LogProbBackward(Pass& pass, Matrix z, ConstVector log_p_bar) const;
 
-  // True when z_i depends on x_1 .. x_i only: then log p(x) splits into log p(x_i | x_<i).
-  bool IsTriangular() const;
+  // True when z_i depends on x_1 .. x_i only, with these parameters (layout().size() floats): then
+  // log p(x) splits into log p(x_i | x_<i).
+  bool IsTriangular(std::span<const float> parameters) const;
 
  private:
   explicit Flow(FlowSpec spec) : spec_(std::move(spec)) {}

@@ -24,15 +24,17 @@ struct MafSpec {
   static constexpr int kMaxHiddenSize = 8192;
 
   int layers = 5;  // [0, kMaxLayers]; 0 leaves the linear layers alone: a Gaussian
-  std::vector<int> hidden_sizes = {100,
-                                   100};  // each [1, kMaxHiddenSize]; residual: all equal, odd
-                                          // count: an input layer and two layers a residual block
+  std::vector<int> hidden_sizes = {
+      100, 100};  // each [1, kMaxHiddenSize], with a context from 2; residual: all equal, odd
+                  // count: an input layer and two layers a residual block
   bool residual = false;  // ResMADE (Durkan et al. 2019) instead of plain MADE
   Mixing mixing = Mixing::kReverse;
   Activation activation = Activation::kRelu;
   bool act_norm = false;  // an ActNorm (Kingma, Dhariwal 2018) before each autoregressive layer
   bool whiten = false;    // an LU layer in front, initialised to whiten the training rows, so that
-                        // the untrained flow is their full-covariance Gaussian
+                          // the untrained flow is their full-covariance Gaussian
+  bool heavy_tails = false;  // the identity that goes on as a logarithm (core/math/log_tails.h) at
+                             // the end
   friend bool operator==(const MafSpec&, const MafSpec&) = default;
 };
 

@@ -48,6 +48,21 @@ absl::Status WriteAll(int fd, absl::string_view bytes, const std::string& path) 
   return absl::OkStatus();
 }
 
+// Reads on from where the file stands, until `bytes` has `size` bytes or the file ends.
+absl::Status ReadUpTo(int fd, std::int64_t size, const std::string& path, std::string& bytes) {
+  std::size_t have = bytes.size();
+  bytes.resize(static_cast<std::size_t>(size));
+  while (have < bytes.size()) {
+    const ssize_t got = ::read(fd, bytes.data() + have, bytes.size() - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return FileError(errno, "read", path);
+    if (got == 0) break;
+    have += static_cast<std::size_t>(got);
+  }
+  bytes.resize(have);
+  return absl::OkStatus();
+}
+
 absl::Status WriteNewFile(const std::string& path, absl::string_view bytes) {
   Descriptor file(path, O_WRONLY | O_CREAT | O_EXCL);
   if (!file.ok()) return FileError(errno, "create", path);
@@ -83,7 +98,8 @@ absl::Status WriteFileDurably(const std::string& path, absl::string_view bytes) 
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> ReadWholeFile(const std::string& path, std::int64_t max_bytes) {
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path, std::int64_t max_bytes,
+                                          const StartCheck& check) {
   // Without O_NONBLOCK, opening a FIFO would wait for a writer.
   const Descriptor file(path, O_RDONLY | O_NONBLOCK);
   if (!file.ok()) return FileError(errno, "open", path);
@@ -94,16 +110,11 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, std::int64_t 
   if (status.st_size > max_bytes)
     return absl::DataLossError(absl::StrCat(path, " has ", status.st_size, " bytes; at most ",
                                             max_bytes, " are possible"));
-  std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
-  std::size_t size = 0;
-  while (size < bytes.size()) {
-    const ssize_t got = ::read(file.fd(), bytes.data() + size, bytes.size() - size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return FileError(errno, "read", path);
-    if (got == 0) break;
-    size += static_cast<std::size_t>(got);
-  }
-  bytes.resize(size);
+  std::string bytes;
+  MILLRACE_RETURN_IF_ERROR(
+      ReadUpTo(file.fd(), std::min<std::int64_t>(status.st_size, kStartBytes), path, bytes));
+  if (check) MILLRACE_RETURN_IF_ERROR(check(bytes, status.st_size));
+  MILLRACE_RETURN_IF_ERROR(ReadUpTo(file.fd(), status.st_size, path, bytes));
   return bytes;
 }
 

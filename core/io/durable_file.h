@@ -4,6 +4,7 @@
 #define MILLRACE_CORE_IO_DURABLE_FILE_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -19,9 +20,15 @@ namespace millrace {
 // code and text of errno and the path. Thread-safe; of two writers of one path one wins.
 absl::Status WriteFileDurably(const std::string& path, absl::string_view bytes);
 
+// Judges a file of `size` bytes by its first min(size, kStartBytes): an error refuses it.
+using StartCheck = std::function<absl::Status(absl::string_view start, std::int64_t size)>;
+inline constexpr std::int64_t kStartBytes = 512;
+
 // NOT_FOUND when there is none; FAILED_PRECONDITION when it is not a regular file; DATA_LOSS when
-// it is longer than `max_bytes`; else as errno says.
-absl::StatusOr<std::string> ReadWholeFile(const std::string& path, std::int64_t max_bytes);
+// it is longer than `max_bytes`; what `check` returns, before memory for the file is taken; else as
+// errno says.
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path, std::int64_t max_bytes,
+                                          const StartCheck& check = {});
 
 }  // namespace millrace
 

@@ -41,6 +41,7 @@ constexpr char kLogProbs[] = "calibration.log_probs";
 constexpr absl::string_view kStart = R"({"__metadata__":{"millrace.checksum":")";
 constexpr std::size_t kDigits = 8;
 constexpr std::size_t kDigitsAt = kLengthBytes + kStart.size();
+static_assert(kDigitsAt + kDigits <= kStartBytes);
 
 absl::Status DataLoss(absl::string_view what) {
   return absl::DataLossError(absl::StrCat("model file: ", what));
@@ -121,16 +122,28 @@ void TakeBytes(absl::string_view& from, T* values, std::size_t count) {
   from.remove_prefix(count * sizeof(T));
 }
 
-absl::StatusOr<absl::string_view> HeaderOf(absl::string_view bytes) {
-  if (bytes.size() < kLengthBytes) return DataLoss("too short to hold a header");
+std::uint64_t HeaderLength(absl::string_view start) {
   std::uint64_t length = 0;
-  std::memcpy(&length, bytes.data(), kLengthBytes);
-  if (length > kMaxHeaderBytes || length > bytes.size() - kLengthBytes)
-    return DataLoss(absl::StrCat("a header of ", length, " bytes does not fit into ", bytes.size(),
+  std::memcpy(&length, start.data(), kLengthBytes);
+  return length;
+}
+
+// Whether a file of `size` bytes that begins so may be a model file: what can be told without
+// reading it.
+absl::Status CheckStart(absl::string_view start, std::int64_t size) {
+  if (start.size() < kLengthBytes) return DataLoss("too short to hold a header");
+  const std::uint64_t length = HeaderLength(start);
+  if (length > kMaxHeaderBytes || length > static_cast<std::uint64_t>(size) - kLengthBytes)
+    return DataLoss(absl::StrCat("a header of ", length, " bytes does not fit into ", size,
                                  "; truncated, or not a model file"));
-  const absl::string_view header = bytes.substr(kLengthBytes, length);
-  if (header.size() < kStart.size() + kDigits || header.substr(0, kStart.size()) != kStart)
+  if (length < kStart.size() + kDigits || start.substr(kLengthBytes, kStart.size()) != kStart)
     return DataLoss("its header does not begin as Millrace writes it; not a model file");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<absl::string_view> HeaderOf(absl::string_view bytes) {
+  MILLRACE_RETURN_IF_ERROR(CheckStart(bytes, static_cast<std::int64_t>(bytes.size())));
+  const absl::string_view header = bytes.substr(kLengthBytes, HeaderLength(bytes));
   if (bytes.substr(kDigitsAt, kDigits) != Checksum(bytes))
     return DataLoss("the checksum does not match; truncated or corrupt");
   return header;
@@ -259,10 +272,18 @@ absl::Status SaveModel(const Model& model, const std::string& path) {
 }
 
 absl::StatusOr<Model> LoadModel(const std::string& path) {
-  MILLRACE_ASSIGN_OR_RETURN(const std::string bytes, ReadWholeFile(path, kMaxFileBytes));
+  const auto named = [&](const absl::Status& status) {
+    return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
+  };
+  MILLRACE_ASSIGN_OR_RETURN(
+      const std::string bytes,
+      ReadWholeFile(path, kMaxFileBytes, [&](absl::string_view start, std::int64_t size) {
+        const absl::Status status = CheckStart(start, size);
+        return status.ok() ? status : named(status);
+      }));
   absl::StatusOr<Model> model = DecodeModel(bytes);
-  if (model.ok()) return model;
-  return absl::Status(model.status().code(), absl::StrCat(path, ": ", model.status().message()));
+  if (!model.ok()) return named(model.status());
+  return model;
 }
 
 }  // namespace millrace

@@ -40,7 +40,8 @@ absl::StatusOr<Model> DecodeModel(absl::string_view bytes);
 
 // As EncodeModel and WriteFileDurably.
 absl::Status SaveModel(const Model& model, const std::string& path);
-// NOT_FOUND when there is no such file; else as ReadWholeFile and DecodeModel, naming the path.
+// NOT_FOUND when there is no such file; else as ReadWholeFile and DecodeModel, naming the path. A
+// file that does not begin as a model file is refused without being read.
 absl::StatusOr<Model> LoadModel(const std::string& path);
 
 }  // namespace millrace

@@ -48,6 +48,7 @@ void Describe(Archive& archive, MafSpec& spec) {
   archive.Field("activation", spec.activation);
   archive.Field("act_norm", spec.act_norm);
   archive.Field("whiten", spec.whiten);
+  archive.Field("heavy_tails", spec.heavy_tails);
 }
 
 template <typename Archive>

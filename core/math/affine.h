@@ -13,23 +13,25 @@
 namespace millrace {
 
 inline constexpr double kLogScaleBound = 6.907755278982137;  // ln 1000
+// Of the diagonals of linear layers, which may divide by what columns hardly differ in.
+inline constexpr double kLogDiagonalBound = 13.815510557964274;  // ln 1e6
 
 template <typename T>
-MILLRACE_HOST_DEVICE inline T SoftClip(T a) {
-  return a / (T(1.0f) + Abs(a) * T(1.0 / kLogScaleBound));
+MILLRACE_HOST_DEVICE inline T SoftClip(T a, double bound = kLogScaleBound) {
+  return a / (T(1.0f) + Abs(a) * T(1.0 / bound));
 }
 
 template <typename T>
-MILLRACE_HOST_DEVICE inline T SoftClipDerivative(T a) {
-  const T q = T(1.0f) / (T(1.0f) + Abs(a) * T(1.0 / kLogScaleBound));
+MILLRACE_HOST_DEVICE inline T SoftClipDerivative(T a, double bound = kLogScaleBound) {
+  const T q = T(1.0f) / (T(1.0f) + Abs(a) * T(1.0 / bound));
   return q * q;
 }
 
 // The a with SoftClip(a) = s; |s| is cut at 0.99 of the bound.
-inline double SoftClipInverse(double s) {
-  const double limit = 0.99 * kLogScaleBound;
+inline double SoftClipInverse(double s, double bound = kLogScaleBound) {
+  const double limit = 0.99 * bound;
   s = s > limit ? limit : (s < -limit ? -limit : s);
-  return s / (1.0 - Abs(s) / kLogScaleBound);
+  return s / (1.0 - Abs(s) / bound);
 }
 
 // A bijection's value and log|derivative|.

@@ -14,6 +14,7 @@
 #include "core/data/lattice.h"
 #include "core/score/line_integral.h"
 #include "core/score/log_sum.h"
+#include "core/score/slices.h"
 
 namespace millrace {
 namespace {
@@ -22,8 +23,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kReach = 32.0;        // of a lattice sum, standardised units
 constexpr double kFineBin = 1.0 / 16;  // bins as narrow are integrated over, standardised units
-constexpr std::int64_t kBatchFloats = std::int64_t{1} << 22;  // of one call of the backend, about
-constexpr std::int64_t kPointsOfTask = 256;                   // wanted at once, about
+constexpr std::int64_t kPointsOfTask = 256;  // wanted at once, about
 
 // Lattice points first .. last; none where last < first.
 struct Points {
@@ -245,14 +245,14 @@ Rows<double> EmptyTerms(const AttributionInput& input) {
   return out;
 }
 
-// Calls terms_of(first, count) for all rows, in slices whose placed rows fit a batch.
+// Calls terms_of(first, count, out) for all rows, in slices whose placed rows fit a batch.
 template <typename TermsOf>
-absl::StatusOr<Rows<double>> InSlices(const AttributionInput& input, const TermsOf& terms_of) {
+absl::StatusOr<Rows<double>> AllTerms(const AttributionInput& input, const TermsOf& terms_of) {
   Rows<double> out = EmptyTerms(input);
   const std::int64_t floats = std::int64_t{input.columns.dim()} * input.columns.num_offsets();
-  const std::int64_t most = std::max<std::int64_t>(1, kBatchFloats / floats);
-  for (std::int64_t first = 0; first < out.rows(); first += most)
-    MILLRACE_RETURN_IF_ERROR(terms_of(first, std::min(most, out.rows() - first), out));
+  MILLRACE_RETURN_IF_ERROR(InSlices(
+      out.rows(), floats,
+      [&](std::int64_t first, std::int64_t count) { return terms_of(first, count, out); }));
   return out;
 }
 
@@ -283,13 +283,13 @@ absl::Status ChainTermsOf(const AttributionInput& input, std::int64_t first, std
 }  // namespace
 
 absl::StatusOr<Rows<double>> ConditionalTerms(const AttributionInput& input, std::stop_token stop) {
-  return InSlices(input, [&](std::int64_t first, std::int64_t count, Rows<double>& out) {
+  return AllTerms(input, [&](std::int64_t first, std::int64_t count, Rows<double>& out) {
     return ConditionalTermsOf(input, first, count, stop, out);
   });
 }
 
 absl::StatusOr<Rows<double>> ChainTerms(const AttributionInput& input, std::stop_token stop) {
-  return InSlices(input, [&](std::int64_t first, std::int64_t count, Rows<double>& out) {
+  return AllTerms(input, [&](std::int64_t first, std::int64_t count, Rows<double>& out) {
     return ChainTermsOf(input, first, count, stop, out);
   });
 }

@@ -29,13 +29,14 @@ struct AttributionInput {
 // nats under the conditions of LineIntegral, whose rule for tails holds in standardised units. Over
 // a discrete column the integral is a sum: over its lattice points within 32 standardised units of
 // 0 and of the row's value; where bins are narrower than a sixteenth of a standardised unit, the
-// integral that the sum approximates. Costs about 400 evaluations of the flow for each row, column
-// and offset.
+// integral that the sum approximates. Costs about kEvaluationsOfLine evaluations of the flow for
+// each row, column and offset.
+inline constexpr int kEvaluationsOfLine = 400;
 absl::StatusOr<Rows<double>> ConditionalTerms(const AttributionInput& input, std::stop_token stop);
 
 // log p(x_i | x_<i), which sum to log_prob; constant columns stand outside the chain.
-// FAILED_PRECONDITION unless the flow is triangular. With offsets, of the mean over offsets of the
-// densities of the first i columns.
+// FAILED_PRECONDITION unless the flow is triangular with these weights. With offsets, of the mean
+// over offsets of the densities of the first i columns.
 absl::StatusOr<Rows<double>> ChainTerms(const AttributionInput& input, std::stop_token stop);
 
 }  // namespace millrace

@@ -13,12 +13,12 @@
 #include "core/score/attribution.h"
 #include "core/score/calibration.h"
 #include "core/score/log_sum.h"
+#include "core/score/slices.h"
 
 namespace millrace {
 namespace {
 
 constexpr double kMaxTemperature = 10.0;
-constexpr std::int64_t kBatchFloats = std::int64_t{1} << 22;  // of one call of the backend, about
 
 absl::Status RowError(absl::string_view field, std::int64_t row, absl::string_view value,
                       absl::string_view expected) {
@@ -45,15 +45,6 @@ absl::Status CheckLatent(RowsView<const double> latent, int dim) {
                                                               .expected = "a finite number"});
     }
   }
-  return absl::OkStatus();
-}
-
-// Calls work(first, count) on slices of at most `most` rows.
-template <typename Work>
-absl::Status InSlices(std::int64_t rows, std::int64_t floats_a_row, const Work& work) {
-  const std::int64_t most = std::max<std::int64_t>(1, kBatchFloats / floats_a_row);
-  for (std::int64_t first = 0; first < rows; first += most)
-    MILLRACE_RETURN_IF_ERROR(work(first, std::min(most, rows - first)));
   return absl::OkStatus();
 }
 
@@ -125,7 +116,8 @@ absl::StatusOr<ScoreResult> Density::Score(RowsView<const double> rows, const Sc
   result.false_positive_rate =
       options.false_positive_rate.value_or(calibration.false_positive_rate);
   MILLRACE_RETURN_IF_ERROR(CheckRate(calibration.log_probs, result.false_positive_rate));
-  if (options.contributions == Contributions::kChain && !flow().IsTriangular())
+  if (options.contributions == Contributions::kChain &&
+      !flow().IsTriangular(model_->parameters.span()))
     return InvalidArgument("contributions", "chain",
                            "conditional: the model is not triangular in column order");
   MILLRACE_ASSIGN_OR_RETURN(result.density, LogProb(rows, stop));
@@ -240,11 +232,12 @@ absl::StatusOr<Path> Density::Interpolate(RowsView<const double> from, RowsView<
   Rows<double> ends(2, model_->columns.num_columns());
   int end = 0;
   for (const RowsView<const double> row : {from, to}) {
-    MILLRACE_RETURN_IF_ERROR(model_->columns.CheckRows(row));
-    if (row.rows != 1)
-      return InvalidArgument("rows", absl::StrCat(row.rows, " rows"), "one row at each end");
+    if (row.rows != 1 || row.cols != ends.cols())
+      return InvalidArgument("rows", absl::StrCat(row.rows, " rows of ", row.cols, " columns"),
+                             absl::StrCat("one row of ", ends.cols(), " columns at each end"));
     std::copy_n(row.data, row.cols, ends.view().row(end++).data());
   }
+  MILLRACE_RETURN_IF_ERROR(model_->columns.CheckRows(ends.view()));
   MILLRACE_ASSIGN_OR_RETURN(const Rows<double> latent, LatentOf(ends.view(), stop));
   Rows<double> points(options.steps, latent.cols());
   for (int i = 0; i < options.steps; ++i) {

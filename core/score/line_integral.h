@@ -14,8 +14,8 @@ namespace millrace {
 // so that many integrals can share one batch of evaluations. All points are single-precision
 // numbers.
 //
-//   1. Scan: points 1/8 apart in [-4, 4], further and further apart out to +-1e6, and one that is
-//      given.
+//   1. Scan: points 1/8 apart in [-4, 4], further and further apart out to +-kFar, and one that
+//      is given.
 //   2. Hunt: every local maximum of f among the points is bracketed ever closer (halving, and the
 //      vertex of the parabola through three points, exact for normal peaks) until f falls by less
 //      than 2 between neighbours. f grows towards a mode from afar even where exp(f) is zero to all
@@ -28,7 +28,7 @@ namespace millrace {
 //      whole.
 //
 // What may be missed: peaks on top of broader mass, much narrower than 1/256 of the stretch it
-// fills. What lies beyond +-1e6 counts nothing, nor does a stretch whose ends bound it to 1e-7 of
+// fills. What lies beyond +-kFar counts nothing, nor does a stretch whose ends bound it to 1e-7 of
 // the whole. Stretches are not divided below 4e-6 (relative beyond 1): narrower peaks are
 // not resolved. At most 8192 points are asked for; the integral then stands as it is.
 class LineIntegral {
@@ -36,7 +36,8 @@ class LineIntegral {
   // Over [low, high], low < high. `point` is known to matter; f there will be asked for if it lies
   // inside.
   explicit LineIntegral(double point, double low = -kFar, double high = kFar);
-  static constexpr double kFar = 1e6;
+  // As far as standardised values go (kLargestStandardised in core/data/column_transform.h).
+  static constexpr double kFar = 7e8;
 
   // Where f is wanted; empty when the integral is done.
   std::span<const double> wanted() const { return wanted_; }

@@ -88,7 +88,7 @@ void Fields(State& state, Visitor& visit) {
 
 // What a run is about: bytes that change when any of it does.
 std::string Fingerprint(const TrainRequest& request, const FlowSpec& spec,
-                        RowsView<const double> rows) {
+                        const FitOptions& options, RowsView<const double> rows) {
   Writer write;
   const auto all = [&write](const auto&... values) { (write(values), ...); };
   const auto each = [&write](const auto&... values) {
@@ -96,14 +96,15 @@ std::string Fingerprint(const TrainRequest& request, const FlowSpec& spec,
   };
   const auto size = static_cast<std::size_t>(rows.rows) * rows.cols * sizeof(double);
   all(rows.rows, rows.cols, Crc({reinterpret_cast<const char*>(rows.data), size}));
-  const TrainOptions& o = request.options;
-  const double budget = absl::ToDoubleSeconds(o.max_duration.value_or(absl::InfiniteDuration()));
-  each(o.batch_size, o.max_epochs, o.learning_rate, o.warmup_steps, o.weight_decay, o.ema_decay,
-       o.gradient_clip_norm, o.patience);
-  all(budget, o.schedule, o.validation_fraction, o.calibration_fraction, o.seed);
+  const FitOptions& o = options;
+  all(o.batch_size, o.max_epochs, absl::ToDoubleSeconds(o.max_duration), o.learning_rate,
+      o.schedule, o.warmup_steps, o.weight_decay, o.ema_decay, o.gradient_clip_norm,
+      o.log_scale_penalty, o.patience, o.seed);
+  all(request.options.validation_fraction, request.options.calibration_fraction,
+      request.options.seed);
   const MafSpec& maf = *spec.maf;
   all(spec.dim, spec.context_dim, spec.seed, maf.layers, maf.residual, maf.mixing, maf.activation,
-      maf.act_norm, maf.whiten, maf.hidden_sizes.size());
+      maf.act_norm, maf.whiten, maf.heavy_tails, maf.hidden_sizes.size());
   for (const int hidden : maf.hidden_sizes) write(hidden);
   for (const ColumnSpec& column : request.columns) {
     all(column.name.size(), column.type);
@@ -115,10 +116,10 @@ std::string Fingerprint(const TrainRequest& request, const FlowSpec& spec,
 
 }  // namespace
 
-Checkpoint::Checkpoint(const TrainRequest& request, const FlowSpec& spec,
+Checkpoint::Checkpoint(const TrainRequest& request, const FlowSpec& spec, const FitOptions& options,
                        RowsView<const double> rows)
     : path_(request.checkpoint.path), interval_(request.checkpoint.interval), last_(absl::Now()) {
-  if (!path_.empty()) fingerprint_ = Fingerprint(request, spec, rows);
+  if (!path_.empty()) fingerprint_ = Fingerprint(request, spec, options, rows);
 }
 
 absl::Status Checkpoint::Resume(const ParameterLayout& layout, FitState& state) const {

@@ -21,7 +21,8 @@ class Checkpoint {
  public:
   // Remembers what the run is about: a checkpoint of another table, spec or choice of options is
   // not taken for this run's.
-  Checkpoint(const TrainRequest& request, const FlowSpec& spec, RowsView<const double> rows);
+  Checkpoint(const TrainRequest& request, const FlowSpec& spec, const FitOptions& options,
+             RowsView<const double> rows);
 
   // Fills `state` from the file when there is one. FAILED_PRECONDITION when it belongs to another
   // run, DATA_LOSS when it is damaged.

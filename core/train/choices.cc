@@ -68,6 +68,7 @@ absl::StatusOr<FlowSpec> ChooseSpec(const MafChoice& choice, std::int64_t rows, 
   maf.act_norm = choice.act_norm.value_or(maf.act_norm);
   // A chain that is to stay triangular in column order has no linear layers.
   maf.whiten = choice.whiten.value_or(maf.mixing != Mixing::kNone);
+  maf.heavy_tails = choice.heavy_tails.value_or(true);
   FlowSpec spec{.dim = dim, .seed = seed, .maf = maf};
   MILLRACE_RETURN_IF_ERROR(Validate(spec));
   return spec;

@@ -9,18 +9,20 @@
 
 namespace millrace {
 
-Gaussian::Gaussian(const ColumnModel& columns, RowsView<const double> rows)
-    : columns_(columns), mean_(columns.dim()) {
+absl::StatusOr<Gaussian> Gaussian::Fit(const ColumnModel& columns, RowsView<const double> rows,
+                                       std::stop_token stop) {
+  Gaussian gaussian(columns);
   const auto dim = static_cast<std::size_t>(columns.dim());
   const auto n = static_cast<double>(rows.rows);
   std::vector<double> centred(dim), sum(dim), covariance(dim * dim);
   for (std::int64_t r = 0; r < rows.rows; ++r) {
-    Centre(rows.row(r), ColumnModel::kBinCentres, centred);
+    gaussian.Centre(rows.row(r), ColumnModel::kBinCentres, centred);
     for (std::size_t i = 0; i < dim; ++i) sum[i] += centred[i];
   }
-  for (std::size_t i = 0; i < dim; ++i) mean_[i] = sum[i] / n;
+  for (std::size_t i = 0; i < dim; ++i) gaussian.mean_[i] = sum[i] / n;
   for (std::int64_t r = 0; r < rows.rows; ++r) {
-    Centre(rows.row(r), ColumnModel::kBinCentres, centred);
+    if (stop.stop_requested()) return absl::CancelledError("training was cancelled");
+    gaussian.Centre(rows.row(r), ColumnModel::kBinCentres, centred);
     for (std::size_t i = 0; i < dim; ++i)
       for (std::size_t j = 0; j <= i; ++j) covariance[i * dim + j] += centred[i] * centred[j];
   }
@@ -29,9 +31,10 @@ Gaussian::Gaussian(const ColumnModel& columns, RowsView<const double> rows)
     const Column& column = columns.columns()[columns.active()[i]];
     covariance[i * dim + i] += BinVariance(column.bin_width, column.deviation);
   }
-  inverse_root_ = InverseCholesky(covariance, columns.dim());
+  gaussian.inverse_root_ = InverseCholesky(covariance, columns.dim());
   for (std::size_t i = 0; i < dim; ++i)
-    log_scale_ += std::log(inverse_root_[i * dim + i]) - 0.91893853320467274178;
+    gaussian.log_scale_ += std::log(gaussian.inverse_root_[i * dim + i]) - 0.91893853320467274178;
+  return gaussian;
 }
 
 void Gaussian::Centre(std::span<const double> row, int offset, std::span<double> out) const {

@@ -4,8 +4,10 @@
 #define MILLRACE_CORE_TRAIN_GAUSSIAN_H_
 
 #include <span>
+#include <stop_token>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "core/base/rows.h"
 #include "core/data/column_model.h"
 
@@ -18,13 +20,15 @@ namespace millrace {
 // the points of a lattice could exceed any that sums to one.
 class Gaussian {
  public:
-  // rows [n >= 1, columns.num_columns()]; `columns` outlives the Gaussian.
-  Gaussian(const ColumnModel& columns, RowsView<const double> rows);
+  // rows [n >= 1, columns.num_columns()]; `columns` outlives the Gaussian. CANCELLED when stopped.
+  static absl::StatusOr<Gaussian> Fit(const ColumnModel& columns, RowsView<const double> rows,
+                                      std::stop_token stop);
 
   // Nats in the user's units, [n].
   std::vector<double> LogProb(RowsView<const double> rows) const;
 
  private:
+  explicit Gaussian(const ColumnModel& columns) : columns_(columns), mean_(columns.dim()) {}
   // Writes the active columns of a row at an offset, less the means, in units of their deviations.
   void Centre(std::span<const double> row, int offset, std::span<double> out) const;
   double LogDensity(std::span<const double> centred) const;

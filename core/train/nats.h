@@ -10,7 +10,7 @@
 namespace millrace {
 
 // Mean of log_prob + offset over the rows of finite log_prob, which `rows` counts, and its standard
-// error.
+// error, 0 of fewer than two.
 Nats NatsOf(std::span<const double> log_prob, double offset);
 
 // Of flow - gaussian row by row; a mean of -infinity where the flow finds a row impossible that the

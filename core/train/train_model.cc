@@ -11,13 +11,15 @@
 #include "absl/time/clock.h"
 #include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
-#include "core/math/uniform.h"
 #include "core/score/density.h"
 #include "core/train/checkpoint.h"
 #include "core/train/choices.h"
 #include "core/train/fit.h"
 #include "core/train/gaussian.h"
+#include "core/train/gaussian_model.h"
 #include "core/train/nats.h"
+#include "core/train/shrinkage.h"
+#include "core/train/split.h"
 
 namespace millrace {
 namespace {
@@ -27,7 +29,7 @@ namespace {
 constexpr std::int64_t kEnoughRows = 20000;
 // The flow replaces the Gaussian when its mean advantage on validation rows is this many of its own
 // standard errors.
-constexpr double kAdvantage = 1.0;
+constexpr double kAdvantage = 1.5;
 constexpr double kRounding = 1e-4;  // of single precision, relative to a log-density
 constexpr double kDefaultFalsePositiveRate = 0.01;
 // Random streams of one training run, told apart by their seeds.
@@ -50,7 +52,12 @@ class Training {
   absl::StatusOr<Model> Run() {
     MILLRACE_RETURN_IF_ERROR(Validate(request_.options));
     MILLRACE_RETURN_IF_ERROR(FitColumns());
-    MILLRACE_RETURN_IF_ERROR(SplitRows());
+    MILLRACE_ASSIGN_OR_RETURN(
+        split_, SplitRows(rows_, request_.options, SeedFor(request_.options.seed, kSplit)));
+    MILLRACE_ASSIGN_OR_RETURN(
+        model_->spec, ChooseSpec(request_.architecture, split_.fit_rows, model_->columns.dim(),
+                                 SeedFor(request_.options.seed, kFlow)));
+    MILLRACE_RETURN_IF_ERROR(StandardiseRows());
     MILLRACE_RETURN_IF_ERROR(FitFlow());
     MILLRACE_RETURN_IF_ERROR(CompareWithGaussian());
     model_->create_time_unix_micros = absl::ToUnixMicros(absl::Now());
@@ -67,98 +74,84 @@ class Training {
       specs.resize(rows_.cols);
       for (int c = 0; c < rows_.cols; ++c) specs[c].name = absl::StrCat("x", c);
     }
-    MILLRACE_ASSIGN_OR_RETURN(model_->columns, ColumnModel::Fit(specs, rows_));
+    MILLRACE_ASSIGN_OR_RETURN(model_->columns, ColumnModel::Fit(specs, rows_, stop_));
     model_->report.log_unit = model_->columns.log_unit();
     return absl::OkStatus();
-  }
-
-  // The same permutation for the same seed: fitting rows, then validation, then calibration.
-  absl::Status SplitRows() {
-    std::vector<std::int64_t> order(static_cast<std::size_t>(rows_.rows));
-    std::iota(order.begin(), order.end(), 0);
-    Shuffle(order, order.size(), SeedFor(request_.options.seed, kSplit), 1);
-    const auto part = [&](double fraction) {
-      return std::max<std::int64_t>(1, std::llround(fraction * static_cast<double>(rows_.rows)));
-    };
-    const std::int64_t validation = part(request_.options.validation_fraction);
-    const std::int64_t calibration = part(request_.options.calibration_fraction);
-    const std::int64_t fit = rows_.rows - validation - calibration;
-    if (fit < 2)
-      return InvalidArgument("options.calibration_fraction",
-                             absl::StrCat(request_.options.calibration_fraction),
-                             "validation_fraction and calibration_fraction that leave rows to fit");
-    Take(order, 0, fit, fit_);
-    Take(order, fit, validation, validation_);
-    Take(order, fit + validation, calibration, calibration_);
-    return absl::OkStatus();
-  }
-
-  void Take(const std::vector<std::int64_t>& order, std::int64_t first, std::int64_t count,
-            Rows<double>& to) const {
-    to = Rows<double>(count, rows_.cols);
-    for (std::int64_t r = 0; r < count; ++r)
-      std::ranges::copy(rows_.row(order[first + r]), to.view().row(r).begin());
   }
 
   // Parameters of an untrained flow whose data-dependent layers know their inputs.
   absl::StatusOr<ParameterValues> StartParameters(const Flow& flow) {
     ParameterValues parameters = flow.InitialParameters();
-    const RowsView<const float> rows =
-        RowsView<const float>(standardised_.view()).Slice(0, std::min(kEnoughRows, fit_.rows()));
+    const RowsView<const float> rows = FitRows().Slice(0, std::min(kEnoughRows, split_.fit_rows));
     for (int t = 0; t < static_cast<int>(flow.transforms().size()); ++t) {
       if (!flow.transforms()[t]->WantsMoments()) continue;
       MILLRACE_ASSIGN_OR_RETURN(
-          const Moments moments,
-          backend_.ComputeMoments(flow, parameters.span(), t, rows, {}, stop_));
+          Moments moments, backend_.ComputeMoments(flow, parameters.span(), t, rows, {}, stop_));
+      // Only a first layer's inputs are the rows' own.
+      if (t == 0) Shrink(shrinkage_, flow.spec().dim, moments.covariance);
       flow.transforms()[t]->InitialiseFromMoments(moments, parameters.span());
     }
     return parameters;
   }
 
-  absl::Status FitFlow() {
+  RowsView<float> FitRows() { return standardised_.view().Slice(0, split_.fit_rows); }
+  RowsView<float> ValidationRows() {
+    return standardised_.view().Slice(split_.fit_rows, standardised_.rows() - split_.fit_rows);
+  }
+
+  // Fills standardised_ with the known rows, noise in their bins.
+  absl::Status StandardiseRows() {
     const ColumnModel& columns = model_->columns;
     const std::uint64_t seed = request_.options.seed;
-    MILLRACE_ASSIGN_OR_RETURN(model_->spec, ChooseSpec(request_.architecture, fit_.rows(),
-                                                       columns.dim(), SeedFor(seed, kFlow)));
-    MILLRACE_ASSIGN_OR_RETURN(const std::shared_ptr<const Flow> flow, Flow::Create(model_->spec));
-    standardised_ = Rows<float>(fit_.rows(), columns.dim());
-    Rows<float> validation(validation_.rows(), columns.dim());
-    const double fit_log_det = BinCentres(fit_.view(), standardised_.view());
-    const double validation_log_det = BinCentres(validation_.view(), validation.view());
-    columns.ToTraining(fit_.view(), SeedFor(seed, kNoise), 0, standardised_.view());
-    columns.ToTraining(validation_.view(), SeedFor(seed, kValidationNoise), 0, validation.view());
+    standardised_ = Rows<float>(split_.known.rows(), columns.dim());
+    fit_log_det_ = BinCentres(split_.fit(), FitRows());
+    validation_log_det_ = BinCentres(split_.validation(), ValidationRows());
+    columns.ToTraining(split_.fit(), SeedFor(seed, kNoise), 0, FitRows());
+    columns.ToTraining(split_.validation(), SeedFor(seed, kValidationNoise), 0, ValidationRows());
+    MILLRACE_ASSIGN_OR_RETURN(shrinkage_, ChooseShrinkage(standardised_.view(), stop_));
+    return absl::OkStatus();
+  }
 
+  // Fit's rows, with fresh noise in their bins every epoch.
+  RowsView<const float> EpochRows(std::int64_t epoch) {
+    if (model_->columns.num_offsets() > 1)
+      model_->columns.ToTraining(split_.fit(), SeedFor(request_.options.seed, kNoise),
+                                 static_cast<std::uint64_t>(epoch * split_.fit_rows), FitRows());
+    return FitRows();
+  }
+
+  absl::Status FitFlow() {
+    const int dim = model_->columns.dim();
+    const std::uint64_t seed = request_.options.seed;
+    MILLRACE_ASSIGN_OR_RETURN(const std::shared_ptr<const Flow> flow, Flow::Create(model_->spec));
     FitState state;
     MILLRACE_ASSIGN_OR_RETURN(state.train.parameters, StartParameters(*flow));
-    FitOptions options = ChooseFitOptions(request_.options, fit_.rows(), columns.dim());
+    FitOptions options = ChooseFitOptions(request_.options, split_.fit_rows, dim);
     options.seed = SeedFor(seed, kShuffle);
-    Checkpoint checkpoint(request_, model_->spec, rows_);
+    Checkpoint checkpoint(request_, model_->spec, options, rows_);
     MILLRACE_RETURN_IF_ERROR(checkpoint.Resume(flow->layout(), state));
     MILLRACE_ASSIGN_OR_RETURN(const std::unique_ptr<TrainSession> session,
                               backend_.StartTraining(flow, state.train));
-    const FitData data{.rows = fit_.rows(),
-                       .dim = columns.dim(),
-                       .epoch_rows =
-                           [&](std::int64_t epoch) {
-                             // Fresh noise in the bins every epoch.
-                             if (columns.num_offsets() > 1)
-                               columns.ToTraining(fit_.view(), SeedFor(seed, kNoise),
-                                                  static_cast<std::uint64_t>(epoch * fit_.rows()),
-                                                  standardised_.view());
-                             return RowsView<const float>(standardised_.view());
-                           },
-                       .validation = validation.view()};
+    const FitData data{.rows = split_.fit_rows,
+                       .dim = dim,
+                       .epoch_rows = [this](std::int64_t epoch) { return EpochRows(epoch); },
+                       .validation = ValidationRows()};
     const auto in_standardised_units = [&](TrainProgress progress) {
-      progress.train_nats += fit_log_det;
-      progress.validation_nats += validation_log_det;
-      progress.best_validation_nats += validation_log_det;
+      progress.train_nats += fit_log_det_;
+      progress.validation_nats += validation_log_det_;
+      progress.best_validation_nats += validation_log_det_;
       progress_(progress);
     };
-    MILLRACE_RETURN_IF_ERROR(Fit(
+    MILLRACE_RETURN_IF_ERROR(millrace::Fit(
         *session, data, options, progress_ ? ProgressCallback(in_standardised_units) : nullptr,
         [&](const FitState& s) { return checkpoint.Keep(s); }, stop_, state));
     checkpoint.Remove();
+    ReportFit(state);
     model_->parameters = std::move(state.best);
+    return absl::OkStatus();
+  }
+
+  void ReportFit(const FitState& state) {
     TrainingReport& report = model_->report;
     report.epochs = state.epoch;
     report.steps = state.train.steps;
@@ -169,7 +162,6 @@ class Training {
     if (state.divergences > 0)
       report.warnings.push_back(absl::StrCat("training diverged ", state.divergences,
                                              " times and went on with a lower learning rate"));
-    return absl::OkStatus();
   }
 
   // What the flow sees of rows at the centres of their bins; returns the mean log|d of it / d
@@ -186,13 +178,6 @@ class Training {
     std::vector<double> validation, calibration;  // log-densities, nats in the user's units
   };
 
-  absl::StatusOr<HeldOut> Score(const std::shared_ptr<const Model>& model) const {
-    HeldOut scores;
-    MILLRACE_ASSIGN_OR_RETURN(scores.validation, LogProb(model, validation_.view()));
-    MILLRACE_ASSIGN_OR_RETURN(scores.calibration, LogProb(model, calibration_.view()));
-    return scores;
-  }
-
   absl::StatusOr<std::vector<double>> LogProb(const std::shared_ptr<const Model>& model,
                                               RowsView<const double> rows) const {
     MILLRACE_ASSIGN_OR_RETURN(const std::unique_ptr<const Density> density,
@@ -201,12 +186,31 @@ class Training {
     return std::move(result.log_prob);
   }
 
-  // The flow stays only where it is better than the Gaussian on the validation rows and not worse
-  // on the calibration rows.
+  // The flow stays only where it is better on the validation rows than the Gaussian of the fitted
+  // rows, and on the calibration rows not worse than the Gaussians of all others, shrunk and not.
   absl::Status CompareWithGaussian() {
-    MILLRACE_ASSIGN_OR_RETURN(HeldOut flow, Score(model_));
-    MILLRACE_ASSIGN_OR_RETURN(std::shared_ptr<Model> gaussian, GaussianModel());
-    MILLRACE_ASSIGN_OR_RETURN(HeldOut other, Score(gaussian));
+    const RowsView<const double> calibration = split_.calibration.view();
+    HeldOut flow, other;
+    MILLRACE_ASSIGN_OR_RETURN(flow.validation, LogProb(model_, split_.validation()));
+    MILLRACE_ASSIGN_OR_RETURN(flow.calibration, LogProb(model_, calibration));
+    BinCentres(split_.known.view(), standardised_.view());
+    const RowsView<const float> known = standardised_.view();
+    const auto gaussian_of = [&](RowsView<const float> rows, double shrinkage) {
+      return GaussianModel(*model_, rows, shrinkage, backend_, stop_);
+    };
+    MILLRACE_ASSIGN_OR_RETURN(std::shared_ptr<Model> gaussian,
+                              gaussian_of(known.Slice(0, split_.fit_rows), shrinkage_));
+    MILLRACE_ASSIGN_OR_RETURN(other.validation, LogProb(gaussian, split_.validation()));
+    MILLRACE_ASSIGN_OR_RETURN(gaussian, gaussian_of(known, shrinkage_));
+    MILLRACE_ASSIGN_OR_RETURN(other.calibration, LogProb(gaussian, calibration));
+    if (shrinkage_ > 0.0) {
+      MILLRACE_ASSIGN_OR_RETURN(std::shared_ptr<Model> plain, gaussian_of(known, 0.0));
+      MILLRACE_ASSIGN_OR_RETURN(std::vector<double> log_prob, LogProb(plain, calibration));
+      if (Advantage(log_prob, other.calibration).mean > 0.0) {
+        gaussian = std::move(plain);
+        other.calibration = std::move(log_prob);
+      }
+    }
     const Nats validation = Advantage(flow.validation, other.validation);
     const bool better = validation.rows > 1 &&
                         validation.mean > kAdvantage * validation.standard_error &&
@@ -216,51 +220,27 @@ class Training {
     model_->report.gaussian_fallback = true;
     model_->report.warnings.push_back(
         "the flow was not better than a full-covariance Gaussian on held-out rows; the model is "
-        "that "
-        "Gaussian");
+        "that Gaussian");
     return Report(std::move(other));
-  }
-
-  // The full-covariance Gaussian of what the flow sees: on a table without bounds the very one that
-  // the report compares with, up to rounding.
-  absl::StatusOr<std::shared_ptr<Model>> GaussianModel() {
-    auto model = std::make_shared<Model>(*model_);
-    MafSpec& maf = *model->spec.maf;
-    maf.layers = 0;
-    maf.whiten = true;
-    MILLRACE_ASSIGN_OR_RETURN(const std::shared_ptr<const Flow> flow, Flow::Create(model->spec));
-    model->parameters = flow->InitialParameters();
-    const ColumnModel& columns = model->columns;
-    BinCentres(fit_.view(), standardised_.view());
-    MILLRACE_ASSIGN_OR_RETURN(Moments moments,
-                              backend_.ComputeMoments(*flow, model->parameters.span(), 0,
-                                                      standardised_.view(), {}, stop_));
-    for (std::size_t i = 0; i < columns.active().size(); ++i) {
-      const Column& column = columns.columns()[columns.active()[i]];
-      if (!column.lower && !column.upper)
-        moments.covariance[i * columns.active().size() + i] +=
-            BinVariance(column.bin_width, column.scale);
-    }
-    flow->transforms()[0]->InitialiseFromMoments(moments, model->parameters.span());
-    return model;
   }
 
   absl::Status Report(HeldOut scores) {
     TrainingReport& report = model_->report;
     MILLRACE_ASSIGN_OR_RETURN(
         const std::vector<double> fit,
-        LogProb(model_, fit_.view().Slice(0, std::min(kEnoughRows, fit_.rows()))));
+        LogProb(model_, split_.fit().Slice(0, std::min(kEnoughRows, split_.fit_rows))));
     report.fit = NatsOf(fit, report.log_unit);
     report.validation = NatsOf(scores.validation, report.log_unit);
     report.held_out = NatsOf(scores.calibration, report.log_unit);
-    report.gaussian_held_out = NatsOf(
-        Gaussian(model_->columns, fit_.view()).LogProb(calibration_.view()), report.log_unit);
+    MILLRACE_ASSIGN_OR_RETURN(const Gaussian gaussian,
+                              Gaussian::Fit(model_->columns, split_.known.view(), stop_));
+    report.gaussian_held_out = NatsOf(gaussian.LogProb(split_.calibration.view()), report.log_unit);
     Calibrate(std::move(scores.calibration));
     if (report.held_out.mean <
         report.gaussian_held_out.mean - kRounding * std::abs(report.held_out.mean))
       report.warnings.push_back(
-          absl::StrCat("a full-covariance Gaussian that knows no bounds has a higher density on "
-                       "held-out rows by ",
+          absl::StrCat("a full-covariance Gaussian of the rows as they are, bounds aside, has a "
+                       "higher density on held-out rows by ",
                        report.gaussian_held_out.mean - report.held_out.mean, " nats a row"));
     return absl::OkStatus();
   }
@@ -291,8 +271,11 @@ class Training {
   const ProgressCallback& progress_;
   std::stop_token stop_;
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
-  Rows<double> fit_, validation_, calibration_;
-  Rows<float> standardised_;  // fit_, as the flow sees it
+  Split split_;
+  Rows<float> standardised_;  // split_.known, as the flow sees it
+  double shrinkage_ = 0.0;    // of the covariances that training starts with
+  // Mean log|d bin centre, as the flow sees it / d standardised value|.
+  double fit_log_det_ = 0.0, validation_log_det_ = 0.0;
 };
 
 }  // namespace

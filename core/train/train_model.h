@@ -29,7 +29,8 @@ struct MafChoice {
   std::optional<Mixing> mixing = std::nullopt;
   std::optional<Activation> activation = std::nullopt;
   std::optional<bool> act_norm = std::nullopt;
-  std::optional<bool> whiten = std::nullopt;  // by default unless mixing is none
+  std::optional<bool> whiten = std::nullopt;       // by default unless mixing is none
+  std::optional<bool> heavy_tails = std::nullopt;  // by default
 };
 
 enum class LearningRateSchedule { kCosine, kConstant };

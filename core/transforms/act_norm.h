@@ -22,7 +22,7 @@ class ActNorm final : public Transform {
   void Initialise(std::uint64_t, std::span<float>) const override {}
   bool WantsMoments() const override { return true; }
   void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const override;
-  bool IsTriangular() const override { return true; }
+  bool IsTriangular(std::span<const float>) const override { return true; }
 
  private:
   Matrix Theta(Pass& pass, int rows) const;

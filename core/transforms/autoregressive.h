@@ -24,7 +24,7 @@ class Autoregressive final : public Transform {
   void Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) const override;
   void InverseBackward(Pass& pass, Matrix grad, ConstVector log_det_bar) const override;
   void Initialise(std::uint64_t seed, std::span<float> parameters) const override;
-  bool IsTriangular() const override { return true; }
+  bool IsTriangular(std::span<const float>) const override { return true; }
 
  private:
   void Keep(Pass& pass, ConstMatrix x, ConstMatrix theta) const;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/transforms/lu_linear.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/base/cholesky.h"
@@ -24,7 +25,7 @@ void LuLinear::Forward(Pass& pass, Matrix x, Vector log_det) const {
     pass.kernels.Copy(x, input);
     pass.tape->Push(input);
   }
-  pass.kernels.LuForward(layer_, pass.weights, x, scratch, log_det);
+  pass.kernels.LuForward(layer_, pass.weights, x, scratch, log_det, pass.column_log_det);
 }
 
 void LuLinear::Inverse(Pass& pass, Matrix z, Vector log_det) const {
@@ -67,10 +68,16 @@ void LuLinear::InitialiseFromMoments(const Moments& moments, std::span<float> pa
       if (c < r)
         at(layer_.lower, r, c) = static_cast<float>(entry / diagonal);
       else
-        at(layer_.log_diagonal, 0, r) = static_cast<float>(SoftClipInverse(std::log(diagonal)));
+        at(layer_.log_diagonal, 0, r) =
+            static_cast<float>(SoftClipInverse(std::log(diagonal), kLogDiagonalBound));
     }
     at(layer_.bias, 0, r) = static_cast<float>(shift);
   }
+}
+
+bool LuLinear::IsTriangular(std::span<const float> parameters) const {
+  const auto upper = parameters.subspan(layer_.upper.offset, layer_.upper.extent());
+  return std::all_of(upper.begin(), upper.end(), [](float v) { return v == 0.0f; });
 }
 
 }  // namespace millrace

@@ -24,7 +24,8 @@ class LuLinear final : public Transform {
   void Initialise(std::uint64_t, std::span<float>) const override {}
   bool WantsMoments() const override { return whiten_; }
   void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const override;
-  bool IsTriangular() const override { return false; }
+  // Where nothing stands above the diagonal of U: so after InitialiseFromMoments, until trained.
+  bool IsTriangular(std::span<const float> parameters) const override;
 
  private:
   int dim_;

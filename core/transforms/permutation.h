@@ -20,7 +20,7 @@ class Permutation final : public Transform {
   void Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) const override;
   void InverseBackward(Pass& pass, Matrix grad, ConstVector log_det_bar) const override;
   void Initialise(std::uint64_t, std::span<float>) const override {}
-  bool IsTriangular() const override;
+  bool IsTriangular(std::span<const float>) const override;
 
   const std::vector<int>& order() const { return order_; }
 

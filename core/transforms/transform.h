@@ -48,8 +48,9 @@ class Transform {
   virtual bool WantsMoments() const { return false; }
   virtual void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const;
 
-  // True when z_i depends on x_1 .. x_i only, whatever the parameters.
-  virtual bool IsTriangular() const = 0;
+  // True when z_i depends on x_1 .. x_i only, with these parameters (of the whole flow). Forward
+  // then serves passes that ask for each column's log-det.
+  virtual bool IsTriangular(std::span<const float> parameters) const = 0;
 };
 
 inline void Transform::InitialiseFromMoments(const Moments&, std::span<float>) const {}

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/check.h"
+#include "core/conditioners/made.h"
 #include "core/cpu/cpu_backend.h"
 #include "core/math/uniform.h"
 
@@ -43,13 +44,7 @@ struct Case {
     for (int degree : Degrees()) used += degree <= output / 2;
     return used;
   }
-  std::vector<int> Degrees() const {
-    std::vector<int> degrees(hidden);
-    for (int j = 0; j < hidden; ++j)
-      degrees[j] =
-          1 + static_cast<int>(std::lround(static_cast<double>(j) / (hidden - 1) * (dim - 2)));
-    return degrees;
-  }
+  std::vector<int> Degrees() const { return Made::Degrees(hidden, dim, 0); }
 
   // Multiplications that the masks leave, one row.
   double Products() const {

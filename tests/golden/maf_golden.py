@@ -13,7 +13,8 @@ import maf_model
 
 ROWS = 5
 BASE = {"dim": 3, "context_dim": 0, "seed": 5, "layers": 2, "hidden_sizes": [6, 5], "residual": False,
-        "mixing": "reverse", "activation": "relu", "act_norm": False, "whiten": False}
+        "mixing": "reverse", "activation": "relu", "act_norm": False, "whiten": False,
+        "heavy_tails": False}
 CASES = {
     "plain_reverse_relu": {},
     "one_column_context": {"dim": 1, "context_dim": 2, "activation": "tanh", "hidden_sizes": [4]},
@@ -22,6 +23,7 @@ CASES = {
                          "activation": "tanh", "act_norm": True, "whiten": True},
     "residual_relu_context": {"dim": 3, "context_dim": 2, "hidden_sizes": [5] * 5, "residual": True,
                               "act_norm": True, "seed": 2**40 + 3, "mixing": "lu"},
+    "heavy_tails": {"dim": 4, "whiten": True, "activation": "tanh", "heavy_tails": True},
 }
 
 
@@ -41,10 +43,12 @@ def gradient(spec, p, x, context):
 def case(name, spec):
     rng = np.random.default_rng(list(name.encode()))
     p = maf_model.random_parameters(spec, rng)
-    rows = lambda cols: rng.normal(size=(ROWS, cols)).astype(np.float32).astype(np.float64)
+    scale = 5.0 if spec["heavy_tails"] else 1.0
+    rows = lambda cols: (scale * rng.normal(size=(ROWS, cols))).astype(np.float32).astype(np.float64)
     x, latent, context = rows(spec["dim"]), rows(spec["dim"]), rows(spec["context_dim"])
     z, log_det = maf_model.forward(spec, p, x, context)
     back = maf_model.inverse(spec, p, latent, context)
+    assert not spec["heavy_tails"] or min(np.abs(z).max(), np.abs(latent).max()) > maf_model.TAILS_BEGIN
     assert np.abs(maf_model.forward(spec, p, back, context)[0] - latent).max() < 1e-12
     arrays = lambda d: {key: value.ravel().tolist() for key, value in d.items()}
     return {"name": name, "spec": spec, "parameters": arrays(p), "x": x.tolist(), "context": context.tolist(),

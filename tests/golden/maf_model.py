@@ -7,7 +7,8 @@ complex parameters, so that derivatives come from complex steps.
 
 import numpy as np
 
-LOG_SCALE_BOUND = np.log(1000.0)
+LOG_SCALE_BOUND, LOG_DIAGONAL_BOUND = np.log(1000.0), np.log(1e6)
+TAILS_BEGIN, TAILS_SCALE = 6.0, 3.0
 
 
 def philox(counter, key):
@@ -60,6 +61,8 @@ def chain(spec):
         if spec["act_norm"]:
             parts.append(("act_norm", None))
         parts.append(("made", None))
+    if spec["heavy_tails"]:
+        parts.append(("log_tails", None))
     return [(f"{i}.{kind}.", kind, order) for i, (kind, order) in enumerate(parts)]
 
 
@@ -104,8 +107,8 @@ ACTIVATIONS = {
 }
 
 
-def soft_clip(a):
-    return a / (1 + np.where(a.real < 0, -a, a) / LOG_SCALE_BOUND)
+def soft_clip(a, bound=LOG_SCALE_BOUND):
+    return a / (1 + np.where(a.real < 0, -a, a) / bound)
 
 
 def made(spec, p, prefix, x, context):
@@ -129,8 +132,21 @@ def made(spec, p, prefix, x, context):
 def lu_matrices(p, prefix):
     dim = p[prefix + "bias"].shape[1]
     lower = np.tril(p[prefix + "lower"], -1) + np.eye(dim)
-    s = soft_clip(p[prefix + "log_diagonal"][0])
+    s = soft_clip(p[prefix + "log_diagonal"][0], LOG_DIAGONAL_BOUND)
     return lower @ (np.triu(p[prefix + "upper"], 1) + np.diag(np.exp(s))), s.sum()
+
+
+def log_tails(x):
+    """z and log dz/dx of each number: the identity, a logarithm beyond +-TAILS_BEGIN."""
+    sign = np.where(x.real < 0, -1, 1)
+    slope = 1 + np.where(sign * x.real > TAILS_BEGIN, sign * x - TAILS_BEGIN, 0) / TAILS_SCALE
+    return np.where(slope == 1, x, sign * (TAILS_BEGIN + TAILS_SCALE * np.log(slope))), -np.log(slope)
+
+
+def log_tails_inverse(z):
+    sign = np.where(z.real < 0, -1, 1)
+    beyond = np.where(sign * z.real > TAILS_BEGIN, sign * z - TAILS_BEGIN, 0)
+    return np.where(beyond == 0, z, sign * (TAILS_BEGIN + TAILS_SCALE * np.expm1(beyond / TAILS_SCALE)))
 
 
 def forward(spec, p, x, context=None):
@@ -142,6 +158,9 @@ def forward(spec, p, x, context=None):
         elif kind == "lu":
             matrix, s = lu_matrices(p, prefix)
             x, log_det = x @ matrix.T + p[prefix + "bias"], log_det + s
+        elif kind == "log_tails":
+            x, slopes = log_tails(x)
+            log_det = log_det + slopes.sum(-1)
         else:
             theta = (p[prefix + "theta"].reshape(1, -1, 2) if kind == "act_norm"
                      else made(spec, p, prefix, x, context))
@@ -160,6 +179,8 @@ def inverse(spec, p, z, context=None):
         elif kind == "lu":
             matrix, _ = lu_matrices(p, prefix)
             z = np.linalg.solve(matrix, (z - p[prefix + "bias"]).T).T
+        elif kind == "log_tails":
+            z = log_tails_inverse(z)
         else:
             x = np.zeros_like(z)
             for _ in range(spec["dim"]):

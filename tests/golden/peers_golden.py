@@ -20,7 +20,7 @@ from torch.nn import functional
 import maf_model
 
 ROWS = 8
-BASE = {"context_dim": 0, "seed": 9, "residual": False, "act_norm": False, "whiten": False}
+BASE = {"context_dim": 0, "seed": 9, "residual": False, "act_norm": False, "whiten": False, "heavy_tails": False}
 
 
 class SoftClippedAffine(transforms.MaskedAffineAutoregressiveTransform):
@@ -125,7 +125,7 @@ def move_lu(p, prefix, linear):
     lower, upper = (array(m) for m in linear._create_lower_upper())
     s = np.log(np.diag(upper))
     p[prefix + "lower"][:], p[prefix + "upper"][:] = np.tril(lower, -1), np.triu(upper, 1)
-    p[prefix + "log_diagonal"][0] = s / (1 - np.abs(s) / np.log(1000.0))
+    p[prefix + "log_diagonal"][0] = s / (1 - np.abs(s) / maf_model.LOG_DIAGONAL_BOUND)
     p[prefix + "bias"][0] = array(linear.bias)
 
 

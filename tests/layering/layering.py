@@ -35,7 +35,7 @@ LAYERS = {
     "core/conditioners": Layer(_EXEC, ABSL),
     "core/transforms": Layer(_EXEC + ("core/conditioners",), ABSL),
     "core/flow": Layer(_EXEC + ("core/conditioners", "core/transforms"), ABSL),
-    "core/cpu": Layer(_FLOW, ABSL | {"eigen", "tbb"}),
+    "core/cpu": Layer(_FLOW, ABSL | {"tbb"}),
     "core/cuda": Layer(_FLOW, ABSL | {"cuda"}),
     "core/model": Layer(_FLOW + ("core/data",), ABSL),
     "core/io": Layer(_MODEL, ABSL | {"json", "zlib"}),
@@ -97,8 +97,6 @@ def refusal(path: str, layer: str, include: str) -> str | None:
         return None if other == layer or other in rule.below else f"{layer} may not include {other}"
     library = next((name for prefix, name in LIBRARIES.items() if include.startswith(prefix)), None)
     if library is not None:
-        if library == "eigen" and path.endswith((".cu", ".cuh")):
-            return "Eigen in CUDA code"
         return None if library in rule.libraries else f"{layer} may not use {library}"
     if CPP.fullmatch(include) or (POSIX.fullmatch(include) and layer != "core/math"):
         return None

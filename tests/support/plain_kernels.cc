@@ -7,6 +7,7 @@
 
 #include "core/math/activation.h"
 #include "core/math/affine.h"
+#include "core/math/log_tails.h"
 #include "core/math/normal.h"
 #include "tests/support/plain_views.h"
 
@@ -159,28 +160,39 @@ void PlainKernels::BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float si
 // --- scalar bijections
 // -----------------------------------------------------------------------------
 
-// The affine bijection is the only kind: theta holds its t in column 2c and its a in column 2c + 1.
-void PlainKernels::BijectionForward(ScalarBijection, ConstMatrix theta, Matrix x,
+// The affine bijection has its t in column 2c of theta and its a in column 2c + 1; log tails have
+// none.
+void PlainKernels::BijectionForward(ScalarBijection bijection, ConstMatrix theta, Matrix x,
                                     Vector log_det) const {
+  const bool affine = bijection.kind == ScalarBijection::Kind::kAffine;
   ForEach(x, [&](int r, int c) {
-    const auto z = AffineForward(At(x, r, c), At(theta, r, 2 * c), At(theta, r, 2 * c + 1));
+    const auto z = !affine
+                       ? LogTailsForward(At(x, r, c))
+                       : AffineForward(At(x, r, c), At(theta, r, 2 * c), At(theta, r, 2 * c + 1));
     At(x, r, c) = z.value;
     log_det.data[r] += z.log_det;
   });
 }
 
-void PlainKernels::BijectionInverse(ScalarBijection, ConstMatrix theta, Matrix z,
+void PlainKernels::BijectionInverse(ScalarBijection bijection, ConstMatrix theta, Matrix z,
                                     Vector log_det) const {
+  const bool affine = bijection.kind == ScalarBijection::Kind::kAffine;
   ForEach(z, [&](int r, int c) {
-    const auto x = AffineInverse(At(z, r, c), At(theta, r, 2 * c), At(theta, r, 2 * c + 1));
+    const auto x = !affine
+                       ? LogTailsInverse(At(z, r, c))
+                       : AffineInverse(At(z, r, c), At(theta, r, 2 * c), At(theta, r, 2 * c + 1));
     At(z, r, c) = x.value;
     log_det.data[r] += x.log_det;
   });
 }
 
-void PlainKernels::BijectionAdjoint(ScalarBijection, ConstMatrix theta, ConstMatrix x,
+void PlainKernels::BijectionAdjoint(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
                                     ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const {
   ForEach(x, [&](int r, int c) {
+    if (bijection.kind == ScalarBijection::Kind::kLogTails) {
+      At(grad, r, c) = LogTailsAdjoint(At(x, r, c), At(grad, r, c), log_det_bar.data[r]);
+      return;
+    }
     const auto bar =
         AffineAdjoint(At(x, r, c), At(theta, r, 2 * c + 1), At(grad, r, c), log_det_bar.data[r]);
     At(grad, r, c) = bar.x;
@@ -189,10 +201,14 @@ void PlainKernels::BijectionAdjoint(ScalarBijection, ConstMatrix theta, ConstMat
   });
 }
 
-void PlainKernels::BijectionAdjointSolve(ScalarBijection, ConstMatrix theta, ConstMatrix x,
-                                         ConstVector log_det_bar, Matrix grad,
+void PlainKernels::BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix theta,
+                                         ConstMatrix x, ConstVector log_det_bar, Matrix grad,
                                          Matrix theta_bar) const {
   ForEach(x, [&](int r, int c) {
+    if (bijection.kind == ScalarBijection::Kind::kLogTails) {
+      At(grad, r, c) = LogTailsAdjointSolve(At(x, r, c), At(grad, r, c), log_det_bar.data[r]);
+      return;
+    }
     const double a = At(theta, r, 2 * c + 1);
     At(grad, r, c) = AffineAdjointSolve(a, At(grad, r, c));
     const auto bar = AffineAdjoint(At(x, r, c), a, At(grad, r, c), log_det_bar.data[r]);

@@ -11,7 +11,7 @@ namespace millrace {
 namespace {
 
 double LogDiagonal(const LuLayer& layer, Weights weights, int i) {
-  return SoftClip(At(weights, layer.log_diagonal, 0, i));
+  return SoftClip(At(weights, layer.log_diagonal, 0, i), kLogDiagonalBound);
 }
 
 // x = U x, row by row.
@@ -28,14 +28,15 @@ void MultiplyUpper(const LuLayer& layer, Weights weights, Matrix x) {
 }  // namespace
 
 void PlainKernels::LuForward(const LuLayer& layer, Weights weights, Matrix x, Matrix,
-                             Vector log_det) const {
+                             Vector log_det, Vectors column_log_det) const {
   MultiplyUpper(layer, weights, x);
   for (int r = 0; r < x.rows; ++r) {
     for (int i = x.cols - 1; i >= 0; --i) {
       double sum = At(x, r, i);
       for (int j = 0; j < i; ++j) sum += At(weights, layer.lower, i, j) * At(x, r, j);
       At(x, r, i) = sum + At(weights, layer.bias, 0, i);
-      log_det.data[r] += LogDiagonal(layer, weights, i);
+      (column_log_det.empty() ? log_det : column_log_det[i]).data[r] +=
+          LogDiagonal(layer, weights, i);
     }
   }
 }
@@ -79,9 +80,9 @@ void PlainKernels::LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix 
     for (int i = 0; i < dim; ++i) {
       for (int j = i + 1; j < dim; ++j) add(layer.upper, i, j, At(grad, r, i) * At(x, r, j));
       const double a = At(weights, layer.log_diagonal, 0, i);
-      const double s_bar =
-          At(grad, r, i) * At(x, r, i) * std::exp(SoftClip(a)) + log_det_bar.data[r];
-      add(layer.log_diagonal, 0, i, s_bar * SoftClipDerivative(a));
+      const double s_bar = At(grad, r, i) * At(x, r, i) * std::exp(SoftClip(a, kLogDiagonalBound)) +
+                           log_det_bar.data[r];
+      add(layer.log_diagonal, 0, i, s_bar * SoftClipDerivative(a, kLogDiagonalBound));
     }
     for (int j = dim - 1; j >= 0; --j) {  // grad = U^T grad
       double sum = std::exp(LogDiagonal(layer, weights, j)) * At(grad, r, j);

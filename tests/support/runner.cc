@@ -107,9 +107,10 @@ std::vector<double> LogProb(const Kernels& kernels, const Flow& flow, const Poin
 }
 
 Derivatives LogProbAdjoint(const Kernels& kernels, const Flow& flow, const Point& point,
-                           std::span<const double> log_p_bar) {
+                           std::span<const double> log_p_bar, double log_scale_penalty) {
   Setting setting(kernels, point);
   setting.Record(point);
+  setting.pass.log_scale_penalty = log_scale_penalty;
   const Vector bar = NewVector(setting.arena, log_p_bar);
   flow.LogProb(setting.pass, setting.rows, setting.log_det);
   flow.LogProbBackward(setting.pass, setting.rows, bar);

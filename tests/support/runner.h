@@ -50,7 +50,7 @@ Derivatives Adjoint(const Kernels& kernels, const Transform& transform, Directio
 Image Apply(const Kernels& kernels, const Flow& flow, Direction direction, const Point& point);
 std::vector<double> LogProb(const Kernels& kernels, const Flow& flow, const Point& point);
 Derivatives LogProbAdjoint(const Kernels& kernels, const Flow& flow, const Point& point,
-                           std::span<const double> log_p_bar);
+                           std::span<const double> log_p_bar, double log_scale_penalty = 0.0);
 
 }  // namespace millrace
 

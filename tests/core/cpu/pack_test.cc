@@ -89,6 +89,7 @@ TEST(PackTest, LogOutsideItsDomain) {
   const auto log = [](Pack p) { return Log(p); };
   EXPECT_EQ(InLane(log, 1.0f, 0), 0.0f);
   EXPECT_EQ(InLane(log, 0.0f, 0), -kInfinity);
+  EXPECT_EQ(InLane(log, kInfinity, 0), kInfinity);
   EXPECT_TRUE(std::isnan(InLane(log, -1.0f, 0)));
   EXPECT_TRUE(std::isnan(InLane(log, kNaN, 0)));
 }

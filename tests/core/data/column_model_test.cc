@@ -84,6 +84,14 @@ TEST(ColumnModelTest, FitsEveryKind) {
   EXPECT_DOUBLE_EQ(model.log_unit(), log_unit);
 }
 
+TEST(ColumnModelTest, FittingStopsWhenAsked) {
+  const Rows<double> table = Table();
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(ColumnModel::Fit(Specs(), table.view(), stop.get_token()).status().code(),
+            absl::StatusCode::kCancelled);
+}
+
 TEST(ColumnModelTest, TrainingRowsAreStandardised) {
   const ColumnModel model = Fitted();
   const Rows<double> table = Table();
@@ -253,7 +261,33 @@ TEST(ColumnModelTest, FarRowsStayFinite) {
       const Scored s = ToModel(model, row.view(), 0);
       EXPECT_EQ(s.outside[0], 0);
       EXPECT_TRUE(std::isfinite(s.log_det[0]));
-      for (int i = 0; i < model.dim(); ++i) EXPECT_LE(std::abs(s.x(0, i)), 1e6f);
+      for (int i = 0; i < model.dim(); ++i) EXPECT_LE(std::abs(s.x(0, i)), 7.2e8f);
+    }
+  }
+}
+
+// The logarithm that the map goes on as is undone, grows, and its slope counts.
+TEST(ColumnModelTest, FarRowsStayApart) {
+  const ColumnModel model = Fitted();
+  const Column& column = model.columns()[0];
+  const double edge = column.center + 1e6 * column.scale;
+  const double far[] = {0.999 * edge, 1.001 * edge, 1e30, 1e100, 1e300};
+  for (const double sign : {-1.0, 1.0}) {
+    float before = 0.0f;
+    for (const double value : far) {
+      Rows<double> row = Table(1);
+      row(0, 0) = 1.0;
+      const double inside = ToModel(model, row.view(), 0).log_det[0];
+      row(0, 0) = sign * value;
+      const Scored s = ToModel(model, row.view(), 0);
+      Rows<double> back(1, 8);
+      model.FromModel(s.x.view(), back.view());
+      EXPECT_NEAR(back(0, 0) / row(0, 0), 1.0, 1e-4) << row(0, 0);
+      EXPECT_GT(sign * s.x(0, 0), before) << row(0, 0);
+      before = static_cast<float>(sign) * s.x(0, 0);
+      const double distance = std::abs((row(0, 0) - column.center) / column.scale);
+      EXPECT_NEAR(inside - s.log_det[0], std::log(std::max(1.0, distance / 1e6)), 1e-9)
+          << row(0, 0);
     }
   }
 }

@@ -198,6 +198,53 @@ TEST(KernelsTest, BroadcastAndItsAdjoint) {
   }
 }
 
+TEST(KernelsTest, LogTailsAndTheirAdjoints) {
+  constexpr ScalarBijection kLogTails{ScalarBijection::Kind::kLogTails};
+  std::mt19937_64 random(3);
+  for (const int rows : kRowCounts) {
+    for (const double scale : {1.0, 6.0, 300.0}) {
+      const Rows<double> values = RandomRows(random, rows, 5, scale);
+      const Rows<double> bars = RandomRows(random, rows, 5);
+      const std::vector<double> weight(rows, 0.7);
+      ExpectSame([&](const Kernels& kernels, Arena& arena) {
+        const Vector log_det = NewVector(arena, weight);
+        const Matrix x = NewBlock(kernels, arena, values.view());
+        const Matrix adjoint = NewBlock(kernels, arena, bars.view());
+        const Matrix solved = NewBlock(kernels, arena, bars.view());
+        kernels.BijectionAdjoint(kLogTails, {}, x, NewVector(arena, weight), adjoint, {});
+        kernels.BijectionAdjointSolve(kLogTails, {}, x, NewVector(arena, weight), solved, {});
+        kernels.BijectionForward(kLogTails, {}, x, log_det);
+        std::vector<double> all = Read(kernels, x);
+        for (const Matrix& bar : {adjoint, solved})
+          for (const double v : Read(kernels, bar)) all.push_back(v);
+        kernels.BijectionInverse(kLogTails, {}, x, log_det);
+        for (const double v : Read(kernels, x)) all.push_back(v);
+        all.insert(all.end(), log_det.data, log_det.data + rows);
+        return all;
+      });
+    }
+  }
+}
+
+// What has overflowed stays so, on every kind of kernels: its density is 0, not a number.
+TEST(KernelsTest, LogTailsOfWhatIsNotFinite) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  Rows<double> values(3, 1);
+  values(0, 0) = kInfinity, values(1, 0) = -kInfinity, values(2, 0) = std::nan("");
+  for (const Engine& engine : AllEngines()) {
+    Arena arena(engine.kernels->element_size());
+    const Matrix x = NewBlock(*engine.kernels, arena, values.view());
+    const std::vector<double> zeros(3, 0.0);
+    const Vector log_det = NewVector(arena, zeros);
+    engine.kernels->BijectionForward({ScalarBijection::Kind::kLogTails}, {}, x, log_det);
+    const std::vector<double> z = Read(*engine.kernels, x);
+    EXPECT_EQ(z[0], kInfinity) << engine.name;
+    EXPECT_EQ(z[1], -kInfinity) << engine.name;
+    EXPECT_TRUE(std::isnan(z[2])) << engine.name;
+    EXPECT_EQ(log_det.data[0], -kInfinity) << engine.name;
+  }
+}
+
 TEST(KernelsTest, NormalLogDensityAndItsAdjoint) {
   for (const int rows : kRowCounts) {
     const Problem p(rows);

@@ -77,12 +77,22 @@ TEST_F(BackendTest, SamplesCarryTheirLogProb) {
   for (int r = 0; r < kRows; ++r) EXPECT_NEAR(sample.values[r], log_prob[r], 2e-3);
 }
 
-TEST_F(BackendTest, ChainTermsSplitATriangularDensity) {
+// With a linear layer in front, too, where nothing stands above the diagonal of its U.
+class ChainTermsTest : public BackendTest, public testing::WithParamInterface<bool> {};
+
+TEST_P(ChainTermsTest, SplitATriangularDensity) {
   const auto backend = NewBackend(2);
-  const MafSpec maf{
-      .layers = 2, .hidden_sizes = {24, 24}, .mixing = Mixing::kNone, .act_norm = true};
+  const MafSpec maf{.layers = 2,
+                    .hidden_sizes = {24, 24},
+                    .mixing = Mixing::kNone,
+                    .act_norm = true,
+                    .whiten = GetParam()};
   const auto flow = *Flow::Create({.dim = 7, .context_dim = kContext, .seed = 5, .maf = maf});
-  const auto weights = *backend->Upload(flow, AsFloats(RandomParameters(*flow, 3)).span());
+  ParameterValues parameters = AsFloats(RandomParameters(*flow, 3));
+  for (const ParameterLayout::Entry& entry : flow->layout().entries())
+    if (entry.name.ends_with("lu.upper"))
+      std::fill_n(parameters.data() + entry.slice.offset, entry.slice.extent(), 0.0f);
+  const auto weights = *backend->Upload(flow, parameters.span());
   const auto terms_of = [&](const Rows<float>& x) {
     Rows<double> terms(kRows, 7);
     EXPECT_TRUE(backend->ChainTerms(*weights, x.view(), context_.view(), terms.view(), {}).ok());
@@ -107,6 +117,8 @@ TEST_F(BackendTest, ChainTermsSplitATriangularDensity) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(Whiten, ChainTermsTest, testing::Bool());
 
 TEST_F(BackendTest, ChainTermsNeedColumnOrder) {
   const auto backend = NewBackend(1);

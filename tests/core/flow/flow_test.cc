@@ -54,6 +54,7 @@ std::vector<NamedSpec> Specs() {
       {"Wide",
        Spec(43, 0, {.layers = 2, .hidden_sizes = {30, 30}, .activation = Activation::kTanh})},
       {"Gaussian", Spec(6, 0, {.layers = 0, .whiten = true})},
+      {"HeavyTails", Spec(4, 0, {.layers = 2, .hidden_sizes = {9}, .heavy_tails = true})},
   };
 }
 
@@ -181,7 +182,8 @@ TEST(FlowStructureTest, InitialParametersAreAFunctionOfTheSpec) {
 
 TEST(FlowStructureTest, IsTriangularOnlyInColumnOrder) {
   const auto triangular = [](MafSpec maf, int dim = 4) {
-    return (*Flow::Create(Spec(dim, 0, std::move(maf))))->IsTriangular();
+    const auto flow = *Flow::Create(Spec(dim, 0, std::move(maf)));
+    return flow->IsTriangular(AsFloats(RandomParameters(*flow, 1)).span());
   };
   EXPECT_TRUE(triangular({.mixing = Mixing::kNone, .act_norm = true}));
   EXPECT_TRUE(triangular({.layers = 1, .mixing = Mixing::kReverse}));
@@ -190,6 +192,19 @@ TEST(FlowStructureTest, IsTriangularOnlyInColumnOrder) {
   EXPECT_FALSE(triangular({.layers = 3, .mixing = Mixing::kReverse}));
   EXPECT_FALSE(triangular({.layers = 2, .mixing = Mixing::kLu}));
   EXPECT_FALSE(triangular({.layers = 1, .mixing = Mixing::kNone, .whiten = true}));
+}
+
+// A linear layer whose U is diagonal keeps the order: so does one that whitens and is not trained.
+TEST(FlowStructureTest, IsTriangularWhileNothingStandsAboveTheDiagonal) {
+  const auto flow = *Flow::Create(Spec(3, 0, {.layers = 0, .whiten = true}));
+  ParameterValues parameters = flow->InitialParameters();
+  const Moments moments{{1, 2, 3}, {2, 1, 0.5, 1, 2, 0.3, 0.5, 0.3, 1}};
+  flow->transforms()[0]->InitialiseFromMoments(moments, parameters.span());
+  EXPECT_TRUE(flow->IsTriangular(parameters.span()));
+  const auto upper =
+      std::ranges::find(flow->layout().entries(), "0.lu.upper", &ParameterLayout::Entry::name);
+  parameters[upper->slice.offset + 1] = 1e-30f;
+  EXPECT_FALSE(flow->IsTriangular(parameters.span()));
 }
 
 TEST(FlowStructureTest, RefusesSpecsThatContradictThemselves) {
@@ -213,6 +228,8 @@ TEST(FlowStructureTest, RefusesSpecsThatContradictThemselves) {
   refused(Spec(3, 0, {.hidden_sizes = std::vector<int>(17, 4)}), "hidden_sizes");
   refused(Spec(3, 0, {.hidden_sizes = {8, 0}}), "hidden_sizes: 0");
   refused(Spec(3, 0, {.hidden_sizes = {8193}}), "hidden_sizes: 8193");
+  // One unit cannot show the context to the first column and the columns to one another.
+  refused(Spec(3, 1, {.hidden_sizes = {8, 1}}), "hidden_sizes: 1");
   refused(Spec(3, 0, {.hidden_sizes = {8, 8}, .residual = true}), "residual");
   refused(Spec(3, 0, {.hidden_sizes = {8, 8, 9}, .residual = true}), "residual");
 }

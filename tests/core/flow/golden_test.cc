@@ -44,7 +44,8 @@ FlowSpec SpecOf(const json& j) {
                     .mixing = kMixings.at(j.at("mixing")),
                     .activation = kActivations.at(j.at("activation")),
                     .act_norm = j.at("act_norm"),
-                    .whiten = j.at("whiten")};
+                    .whiten = j.at("whiten"),
+                    .heavy_tails = j.value("heavy_tails", false)};
   return {.dim = j.at("dim"), .context_dim = j.at("context_dim"), .seed = j.at("seed"), .maf = maf};
 }
 
@@ -85,7 +86,7 @@ double Rounding(const Engine& engine) {
 
 TEST(GoldenTest, IndependentImplementation) {
   const json cases = ReadCases("maf_golden.json");
-  ASSERT_GE(cases.size(), 5u);
+  ASSERT_GE(cases.size(), 6u);
   for (const json& golden : cases) {
     for (const Engine& engine : AllEngines()) {
       SCOPED_TRACE(golden.at("name").get<std::string>() + " " + engine.name);

@@ -99,6 +99,33 @@ TEST_F(TrainSessionTest, PenaltyIsOnSquaredLogScales) {
   EXPECT_NEAR(session->gradient()[a], (objective(0.8 + h) - objective(0.8 - h)) / (2 * h), 1e-5);
 }
 
+// The same with several columns and layers: against the plain kernels in double.
+TEST_F(TrainSessionTest, PenaltyCountsEveryColumn) {
+  constexpr double kPenalty = 0.7;
+  const auto backend = NewBackend(2);
+  const auto session = *backend->StartTraining(flow_, FreshState());
+  session->set_log_scale_penalty(kPenalty);
+  session->ComputeGradient(x_.view(), context_.view());
+  const auto exact = [&](double penalty) {
+    return LogProbAdjoint(*PlainEngine().kernels, *flow_, ExactPoint(),
+                          std::vector<double>(kRows, -1.0 / kRows), penalty)
+        .parameters;
+  };
+  const std::vector<double> penalised = exact(kPenalty);
+  const std::vector<double> actual(session->gradient().begin(), session->gradient().end());
+  EXPECT_LE(MaxAbsDifference(actual, penalised), 1e-4 * MaxAbs(penalised));
+  // Of every column, in every layer, the penalty moves the bias of the log-scale.
+  const std::vector<double> plain = exact(0.0);
+  int biases = 0;
+  for (const auto& entry : flow_->layout().entries()) {
+    if (!entry.name.ends_with("made.output.bias")) continue;
+    for (int c = 1; c < entry.slice.cols; c += 2, ++biases)
+      EXPECT_GT(std::fabs(penalised[entry.slice.offset + c] - plain[entry.slice.offset + c]), 1e-3)
+          << entry.name << " " << c;
+  }
+  EXPECT_EQ(biases, 3 * flow_->dim());
+}
+
 // Kingma, Ba 2015, algorithm 1, with Loshchilov and Hutter's decay.
 TEST_F(TrainSessionTest, StepIsAdam) {
   const auto backend = NewBackend(1);

@@ -110,5 +110,22 @@ TEST_F(DurableFileTest, RefusesWhatIsNoFileOrTooLong) {
   EXPECT_EQ(ReadWholeFile(Path("f"), 4).status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(DurableFileTest, AFileIsJudgedByItsStartBeforeItIsRead) {
+  ASSERT_TRUE(WriteFileDurably(Path("f"), "start of something").ok());
+  constexpr std::int64_t kHuge = std::int64_t{1} << 40;  // more than memory; a hole, mostly
+  std::filesystem::resize_file(Path("f"), kHuge);
+  const auto refuse = [&](absl::string_view start, std::int64_t size) -> absl::Status {
+    EXPECT_EQ(std::ssize(start), kStartBytes);
+    EXPECT_EQ(start.substr(0, 5), "start");
+    EXPECT_EQ(size, kHuge);
+    return absl::UnimplementedError("foreign");
+  };
+  EXPECT_EQ(ReadWholeFile(Path("f"), kHuge, refuse).status(), absl::UnimplementedError("foreign"));
+  ASSERT_TRUE(WriteFileDurably(Path("f"), std::string(kStartBytes, 'a') + "the end").ok());
+  EXPECT_EQ(*ReadWholeFile(Path("f"), kMost,
+                           [](absl::string_view, std::int64_t) { return absl::OkStatus(); }),
+            std::string(kStartBytes, 'a') + "the end");
+}
+
 }  // namespace
 }  // namespace millrace

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <zlib.h>
 
 #include <bit>
@@ -38,7 +39,8 @@ Model SmallModel() {
                            .mixing = Mixing::kNone,
                            .activation = Activation::kTanh,
                            .act_norm = true,
-                           .whiten = true};
+                           .whiten = true,
+                           .heavy_tails = true};
   Column real{.name = "x \"\\ \xc3\xa9\n", .mean = 0.1, .deviation = 1.0 / 3};
   real.lower = -std::numeric_limits<double>::denorm_min();
   real.center = -0.0;
@@ -365,6 +367,16 @@ TEST(ModelFileTest, SavesAndLoads) {
   ExpectSame(model, *read);
   ASSERT_TRUE(WriteFileDurably(path, "nonsense").ok());
   EXPECT_THAT(LoadModel(path).status().message(), HasSubstr(path));
+  // A foreign file costs no memory: the most that was ever in use stays.
+  std::filesystem::resize_file(path, 1 << 30);
+  const auto most_memory = [] {
+    rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;  // KiB
+  };
+  const auto before = most_memory();
+  EXPECT_EQ(LoadModel(path).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_LT(most_memory() - before, 100 << 10);
   std::filesystem::remove(path);
   EXPECT_EQ(LoadModel(path).status().code(), absl::StatusCode::kNotFound);
 }

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -11,6 +12,7 @@
 #include <numbers>
 #include <vector>
 
+#include "core/cpu/cpu_backend.h"
 #include "core/score/density.h"
 #include "core/score/log_sum.h"
 #include "tests/support/fake_backend.h"
@@ -267,6 +269,33 @@ TEST(ChainTermsTest, SumToTheMeanOverOffsets) {
   for (int k = 0; k < 8; ++k)
     bin.push_back(Normal((4.5 + (k + 0.5) / 8 - 4) / 1.5, 0.5, 0.5) - std::log(1.5));
   EXPECT_NEAR(answer.terms[1], LogMeanExp(bin), 1e-6);
+}
+
+// A Gaussian, as the trainer falls back to it, has its terms whatever mixing was asked for.
+TEST(ChainTermsTest, OfAGaussianAreItsRegressions) {
+  auto model = std::make_shared<Model>(*ModelOf({Continuous("a", 1, 2), Continuous("b", 0, 0.5)}));
+  model->spec.maf = MafSpec{.layers = 0, .hidden_sizes = {4}, .whiten = true};
+  const auto flow = *Flow::Create(model->spec);
+  model->parameters = flow->InitialParameters();
+  const Moments moments{{0.3, -0.2}, {1.0, 0.6, 0.6, 0.8}};
+  flow->transforms()[0]->InitialiseFromMoments(moments, model->parameters.span());
+  const auto backend = CreateCpuBackend({.threads = 1});
+  const auto score = [&] {
+    const double row[] = {2.0, 0.4};
+    return (*Density::Create(model, *backend))
+        ->Score({row, 1, 2}, {.contributions = Contributions::kChain}, {});
+  };
+  const auto terms = score();
+  ASSERT_TRUE(terms.ok()) << terms.status();
+  const double a = 0.5, b = 0.8;  // the row in standardised units
+  EXPECT_NEAR(terms->contributions(0, 0), Normal(a, 0.3, 1.0) - std::log(2.0), 1e-5);
+  EXPECT_NEAR(terms->contributions(0, 1),
+              Normal(b, -0.2 + 0.6 * (a - 0.3), std::sqrt(0.8 - 0.36)) - std::log(0.5), 1e-5);
+
+  const auto upper =
+      std::ranges::find(flow->layout().entries(), "0.lu.upper", &ParameterLayout::Entry::name);
+  model->parameters[upper->slice.offset + 1] = 0.1f;  // now b enters into z_a
+  EXPECT_EQ(score().status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

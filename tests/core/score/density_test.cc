@@ -251,6 +251,9 @@ TEST_F(DensityTest, InterpolationStartsAndEndsAtTheRows) {
             absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(density_->Interpolate(rows.view(), one, {}, {}).status().code(),
             absl::StatusCode::kInvalidArgument);
+  Rows<double> bad = SomeRows(1);
+  bad(0, 3) = kInfinity;
+  EXPECT_EQ(DetailOf(density_->Interpolate(one, bad.view(), {}, {}).status()).row, 1);
 }
 
 TEST_F(DensityTest, BadRowsAreNamed) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Contributions under a flow that was trained on nearly determined columns: narrow, curved
-// densities as they come in practice.
+// Densities as they come in practice, of default models: contributions on nearly determined
+// columns, narrow and curved; and the mass of two moons.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -13,6 +13,7 @@
 #include "core/score/density.h"
 #include "core/score/log_sum.h"
 #include "core/train/train_model.h"
+#include "tests/core/train/tables.h"
 
 namespace millrace {
 namespace {
@@ -74,6 +75,103 @@ TEST_F(TrainedDensityTest, ConditionalTermsAgreeWithSums) {
     EXPECT_NEAR(score->contributions(r, 2), log_prob - LogSum(r, 2, -60, 60, 1.0), 1e-2) << r;
     EXPECT_NEAR(score->contributions(r, 3), log_prob - LogSum(r, 3, -4, 5, 5e-4), 1e-2) << r;
   }
+}
+
+// A row far off in both of two columns that go together: each is as unlikely as ever given the
+// other, on either side of where the column model goes on as a logarithm.
+TEST(DefaultDensityTest, ContributionsOfFarRowsStayBelowTheConditionalsPeak) {
+  const auto backend = CreateCpuBackend({.threads = 2});
+  Rows<double> table = NormalTable(500, 2, 3);
+  for (int r = 0; r < 500; ++r) table(r, 1) = table(r, 0) + 0.3 * table(r, 1);
+  TrainRequest request;
+  request.options.max_epochs = 5;
+  const auto density = *Density::Create(
+      std::make_shared<Model>(*TrainModel(request, table.view(), *backend, {}, {})), *backend);
+  for (const double far : {5e5, 2e6, 1e12, 1e200}) {
+    Rows<double> row(1, 2);
+    row(0, 0) = row(0, 1) = far;
+    const auto score = density->Score(
+        row.view(), {.false_positive_rate = 0.1, .contributions = Contributions::kConditional}, {});
+    ASSERT_TRUE(score.ok()) << score.status();
+    for (int c = 0; c < 2; ++c) EXPECT_LT(score->contributions(0, c), 10.0) << far << " " << c;
+  }
+}
+
+// A square of two columns in cells, each in points.
+struct Grid {
+  static constexpr double kLow = -3.0, kHigh = 4.0;
+  static constexpr int kCells = 140, kFine = 5;  // a side, and points a side of a cell
+
+  static int CellOf(double value) {
+    return static_cast<int>(std::floor((value - kLow) / (kHigh - kLow) * kCells));
+  }
+};
+
+// The probability of each cell, by the midpoint rule.
+std::vector<double> CellProbabilities(const Density& density) {
+  constexpr int kSide = Grid::kCells * Grid::kFine;
+  const double step = (Grid::kHigh - Grid::kLow) / kSide;
+  std::vector<double> cells(Grid::kCells * Grid::kCells);
+  Rows<double> points(kSide, 2);
+  for (int i = 0; i < kSide; ++i) {
+    for (int j = 0; j < kSide; ++j) {
+      points(j, 0) = Grid::kLow + (i + 0.5) * step;
+      points(j, 1) = Grid::kLow + (j + 0.5) * step;
+    }
+    const auto result = density.LogProb(points.view(), {});
+    for (int j = 0; j < kSide; ++j)
+      cells[i / Grid::kFine * Grid::kCells + j / Grid::kFine] +=
+          std::exp(result->log_prob[j]) * step * step;
+  }
+  return cells;
+}
+
+TEST(DefaultDensityTest, IntegratesToOneAndSamplesAsItSays) {
+  const auto backend = CreateCpuBackend({.threads = 2});
+  const Rows<double> table = TwoMoons::Table(3000, 1);
+  TrainRequest request;
+  request.options.max_epochs = 40;
+  auto model = TrainModel(request, table.view(), *backend, {}, {});
+  ASSERT_TRUE(model.ok()) << model.status();
+  ASSERT_FALSE(model->report.gaussian_fallback);
+  ASSERT_TRUE(model->spec.maf->heavy_tails);
+  const auto density = *Density::Create(std::make_shared<Model>(*std::move(model)), *backend);
+  const std::vector<double> expected = CellProbabilities(*density);
+  double mass = 0.0;
+  for (const double p : expected) mass += p;
+  EXPECT_NEAR(mass, 1.0, 0.01);
+
+  constexpr int kSamples = 100'000;
+  const auto samples = density->Sample(7, 0, kSamples, 1.0, {});
+  ASSERT_TRUE(samples.ok()) << samples.status();
+  std::vector<double> counts(expected.size());
+  int inside = 0;
+  for (int r = 0; r < kSamples; ++r) {
+    const int x = Grid::CellOf((*samples)(r, 0)), y = Grid::CellOf((*samples)(r, 1));
+    if (x < 0 || y < 0 || x >= Grid::kCells || y >= Grid::kCells) continue;
+    counts[x * Grid::kCells + y] += 1.0;
+    ++inside;
+  }
+  EXPECT_GE(inside, 0.99 * kSamples);
+  // Cells of few samples are one.
+  double chi_squared = 0.0, rare_expected = 0.0, rare_count = 0.0;
+  int cells = 0;
+  const auto add = [&](double count, double mean) {
+    chi_squared += (count - mean) * (count - mean) / mean;
+    ++cells;
+  };
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const double mean = kSamples * expected[i];
+    if (mean >= 10.0) {
+      add(counts[i], mean);
+    } else {
+      rare_expected += mean;
+      rare_count += counts[i];
+    }
+  }
+  add(rare_count, rare_expected);
+  EXPECT_GT(cells, 500);
+  EXPECT_LE(chi_squared, cells + 5.0 * std::sqrt(2.0 * cells));
 }
 
 }  // namespace

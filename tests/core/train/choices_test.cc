@@ -29,6 +29,7 @@ TEST(ChooseSpecTest, EveryTableGetsAFlowThatStartsAsAGaussian) {
       const absl::StatusOr<FlowSpec> spec = ChooseSpec({}, rows, dim, 1);
       ASSERT_TRUE(spec.ok()) << spec.status() << rows << " " << dim;
       EXPECT_TRUE(spec->maf->whiten);
+      EXPECT_TRUE(spec->maf->heavy_tails);
     }
 }
 
@@ -51,7 +52,8 @@ TEST(ChooseSpecTest, WhatTheCallerChoosesStays) {
                               .mixing = Mixing::kReverse,
                               .activation = Activation::kElu,
                               .act_norm = true,
-                              .whiten = false},
+                              .whiten = false,
+                              .heavy_tails = false},
                              1000, 5);
   EXPECT_EQ(maf, (MafSpec{.layers = 3,
                           .hidden_sizes = {10, 20},

@@ -38,7 +38,8 @@ TEST(GaussianTest, IsTheMaximumLikelihoodNormalInTheUsersUnits) {
   }
   const double determinant = s[0] * s[2] - s[1] * s[1];
   const ColumnModel columns = Columns(table);
-  const std::vector<double> log_prob = Gaussian(columns, table.view()).LogProb(table.view());
+  const std::vector<double> log_prob =
+      Gaussian::Fit(columns, table.view(), {})->LogProb(table.view());
   for (int r = 0; r < 300; ++r) {
     const double a = table(r, 0) - m[0], b = table(r, 1) - m[1];
     const double exact = -std::log(2 * std::numbers::pi) - 0.5 * std::log(determinant) -
@@ -56,7 +57,8 @@ TEST(GaussianTest, IsADensityOverBinsToo) {
     ASSERT_EQ(columns.columns()[0].type, ColumnType::kDiscrete);
     Rows<double> lattice(2, 1);
     lattice(1, 0) = 1.0;
-    const std::vector<double> log_prob = Gaussian(columns, table.view()).LogProb(lattice.view());
+    const std::vector<double> log_prob =
+        Gaussian::Fit(columns, table.view(), {})->LogProb(lattice.view());
     EXPECT_LE(std::exp(log_prob[0]) + std::exp(log_prob[1]), 1.0) << rare;
     EXPECT_GT(std::exp(log_prob[0]) + std::exp(log_prob[1]), 0.8) << rare;
   }
@@ -65,8 +67,18 @@ TEST(GaussianTest, IsADensityOverBinsToo) {
 TEST(GaussianTest, CollinearColumnsStayFinite) {
   Rows<double> table = NormalTable(50, 3, 2);
   for (int r = 0; r < 50; ++r) table(r, 2) = table(r, 0) - 2.0 * table(r, 1);
-  for (const double value : Gaussian(Columns(table), table.view()).LogProb(table.view()))
+  const ColumnModel columns = Columns(table);
+  for (const double value : Gaussian::Fit(columns, table.view(), {})->LogProb(table.view()))
     EXPECT_TRUE(std::isfinite(value));
+}
+
+TEST(GaussianTest, StopsWhenAsked) {
+  const Rows<double> table = NormalTable(50, 3, 2);
+  const ColumnModel columns = Columns(table);
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(Gaussian::Fit(columns, table.view(), stop.get_token()).status().code(),
+            absl::StatusCode::kCancelled);
 }
 
 TEST(NatsTest, MeanAndStandardError) {

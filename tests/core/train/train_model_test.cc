@@ -64,13 +64,14 @@ TEST(TrainModelTest, AGaussianTableGetsTheGaussian) {
 }
 
 TEST(TrainModelTest, ThePartsOfTheSplitAreDisjointAndSizedAsAsked) {
-  const Rows<double> table = NormalTable(1000, 2, 3);
-  TrainRequest request = Quick();
+  const Rows<double> table = TwoMoons::Table(1000, 3);
+  TrainRequest request = Quick(30);
   request.options.validation_fraction = 0.2;
   request.options.calibration_fraction = 0.05;
   const absl::StatusOr<Model> model = Train(request, table);
   ASSERT_TRUE(model.ok());
   const TrainingReport& report = model->report;
+  ASSERT_FALSE(report.gaussian_fallback);
   EXPECT_EQ(report.fit.rows, 750);
   EXPECT_EQ(report.validation.rows, 200);
   EXPECT_EQ(report.held_out.rows, 50);
@@ -198,7 +199,7 @@ TEST(TrainModelTest, WhereBoundsMakeTheGaussianBetterTheReportSaysSo) {
   const absl::StatusOr<Model> model = Train(request, table);
   ASSERT_TRUE(model.ok()) << model.status();
   ASSERT_LT(model->report.held_out.mean, model->report.gaussian_held_out.mean - 1e-3);
-  EXPECT_TRUE(Warns(*model, "knows no bounds"));
+  EXPECT_TRUE(Warns(*model, "bounds aside"));
 }
 
 TEST(TrainModelTest, TailProbabilitiesAreTrueToTheirName) {

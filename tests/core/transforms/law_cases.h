@@ -12,6 +12,7 @@
 
 #include "core/transforms/act_norm.h"
 #include "core/transforms/autoregressive.h"
+#include "core/transforms/elementwise.h"
 #include "core/transforms/lu_linear.h"
 #include "core/transforms/permutation.h"
 #include "tests/support/engines.h"
@@ -24,6 +25,7 @@ struct Factory {
   std::string name;
   int context_dim;
   Make make;
+  double scale = 1.0;  // of the rows that show what it does
 };
 
 inline Factory MakeMaf(std::string name, std::vector<int> hidden_sizes, bool residual,
@@ -54,6 +56,11 @@ inline std::vector<Factory> Factories() {
        [](int dim, ParameterLayout& layout) {
          return std::make_unique<LuLinear>(dim, false, "lu.", layout);
        }},
+      {"LogTails", 0,
+       [](int, ParameterLayout&) {
+         return std::make_unique<Elementwise>(ScalarBijection{ScalarBijection::Kind::kLogTails});
+       },
+       5.0},
       {"Reverse", 0,
        [](int dim, ParameterLayout&) {
          return std::make_unique<Permutation>(Permutation::Reverse(dim));

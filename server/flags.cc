@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/flags.h"
 
+#include <unistd.h>
+
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +17,7 @@
 #include "absl/flags/usage.h"
 #include "absl/flags/usage_config.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/base/error_detail.h"
@@ -68,6 +73,11 @@ ABSL_FLAG(std::int64_t, max_message_bytes, Defaults().limits.max_message_bytes,
           "Largest message, in either direction.");
 ABSL_FLAG(std::int64_t, max_request_rows, Defaults().limits.max_request_rows,
           "Most rows of one request, other than Train and Sample.");
+ABSL_FLAG(
+    std::int64_t, max_request_evaluations, Defaults().limits.max_request_evaluations,
+    "Most evaluations of the flow for one such request: 1 for a row, 8 where a column's values "
+    "have bins; 400 times the columns that vary for a row whose conditional contributions are "
+    "asked for.");
 ABSL_FLAG(std::int64_t, max_columns, Defaults().limits.max_columns, "Most columns of a table.");
 ABSL_FLAG(std::int64_t, max_sample_rows, Defaults().limits.max_sample_rows,
           "Most rows of one Sample.");
@@ -77,21 +87,38 @@ ABSL_FLAG(std::int64_t, max_train_rows, Defaults().limits.max_train_rows,
           "Most rows of a training table.");
 ABSL_FLAG(std::int64_t, max_train_bytes, Defaults().limits.max_train_bytes,
           "Largest training table, as 8-byte numbers.");
+ABSL_FLAG(std::int64_t, max_parameters, Defaults().limits.max_parameters,
+          "Most parameters of a flow that is to be trained.");
 ABSL_FLAG(std::int64_t, max_queue_requests, Defaults().queue.max_items,
           "Requests that may wait; more are UNAVAILABLE.");
-ABSL_FLAG(std::int64_t, max_queue_rows, Defaults().queue.max_rows,
-          "Rows that may wait; more are UNAVAILABLE.");
+ABSL_FLAG(
+    std::int64_t, max_queue_evaluations, Defaults().queue.max_cost.evaluations,
+    "Evaluations of the flow that may wait, counted as for --max_request_evaluations; more are "
+    "UNAVAILABLE.");
+ABSL_FLAG(std::int64_t, max_queue_bytes, Defaults().queue.max_cost.bytes,
+          "Bytes of the requests that may wait; more are UNAVAILABLE.");
 ABSL_FLAG(absl::Duration, max_deadline, Defaults().max_deadline,
           "Longest time for one call other than Train, whatever the caller allows.");
+ABSL_FLAG(absl::Duration, upload_idle_timeout, Defaults().upload_idle_timeout,
+          "Longest wait for the next message of a table that is sent to Train; beyond: "
+          "DEADLINE_EXCEEDED.");
+ABSL_FLAG(absl::Duration, keepalive_time, Defaults().keepalive_time,
+          "A connection that is silent for so long is asked for a sign of life.");
+ABSL_FLAG(absl::Duration, keepalive_timeout, Defaults().keepalive_timeout,
+          "A connection that gives none for so long is closed, its calls are cancelled.");
 ABSL_FLAG(absl::Duration, drain_delay, Defaults().drain_delay,
           "After SIGTERM: how long to go on working while health says NOT_SERVING, so that load "
           "balancers notice.");
-ABSL_FLAG(absl::Duration, shutdown_grace, Defaults().shutdown_grace,
-          "After that: how long calls under way may take to end. Trainings are cancelled at once.");
+ABSL_FLAG(
+    absl::Duration, shutdown_grace, Defaults().shutdown_grace,
+    "After that: how long calls under way may take to end before they are cancelled. Trainings "
+    "are cancelled at once.");
 ABSL_FLAG(millrace::LogFormat, log_format, Defaults().log_format, "Lines on stderr: text or json.");
 
 namespace millrace {
 namespace {
+
+constexpr absl::string_view kVariablePrefix = "MILLRACE_";
 
 struct FlagGroup {
   const char* title;
@@ -103,16 +130,18 @@ const std::vector<FlagGroup>& FlagGroups() {
       {"Network", {"address", "metrics_address", "reflection"}},
       {"Models and threads", {"model_dir", "compute_threads", "worker_threads", "max_trainings"}},
       {"Limits of one request (beyond: RESOURCE_EXHAUSTED)",
-       {"max_message_bytes", "max_request_rows", "max_columns", "max_sample_rows", "max_train_rows",
-        "max_train_bytes"}},
+       {"max_message_bytes", "max_request_rows", "max_request_evaluations", "max_columns",
+        "max_sample_rows", "max_train_rows", "max_train_bytes", "max_parameters"}},
       {"Limits of the server (beyond: UNAVAILABLE)",
-       {"max_queue_requests", "max_queue_rows", "max_sample_streams", "max_deadline"}},
+       {"max_queue_requests", "max_queue_evaluations", "max_queue_bytes", "max_sample_streams"}},
+      {"Limits of time (beyond: DEADLINE_EXCEEDED, or the connection is closed)",
+       {"max_deadline", "upload_idle_timeout", "keepalive_time", "keepalive_timeout"}},
       {"Shutdown and logs", {"drain_delay", "shutdown_grace", "log_format"}}};
   return *groups;
 }
 
 std::string VariableOf(absl::string_view flag) {
-  return absl::StrCat("MILLRACE_", absl::AsciiStrToUpper(flag));
+  return absl::StrCat(kVariablePrefix, absl::AsciiStrToUpper(flag));
 }
 
 std::string Wrapped(const std::string& text, const std::string& indent) {
@@ -190,19 +219,39 @@ absl::StatusOr<Config> ConfigFromFlags(int argc, char** argv) {
   config.max_sample_streams = absl::GetFlag(FLAGS_max_sample_streams);
   config.limits = {.max_message_bytes = absl::GetFlag(FLAGS_max_message_bytes),
                    .max_request_rows = absl::GetFlag(FLAGS_max_request_rows),
+                   .max_request_evaluations = absl::GetFlag(FLAGS_max_request_evaluations),
                    .max_columns = absl::GetFlag(FLAGS_max_columns),
                    .max_sample_rows = absl::GetFlag(FLAGS_max_sample_rows),
                    .max_train_rows = absl::GetFlag(FLAGS_max_train_rows),
-                   .max_train_bytes = absl::GetFlag(FLAGS_max_train_bytes)};
+                   .max_train_bytes = absl::GetFlag(FLAGS_max_train_bytes),
+                   .max_parameters = absl::GetFlag(FLAGS_max_parameters)};
   config.queue = {.max_items = absl::GetFlag(FLAGS_max_queue_requests),
-                  .max_rows = absl::GetFlag(FLAGS_max_queue_rows)};
+                  .max_cost = {.evaluations = absl::GetFlag(FLAGS_max_queue_evaluations),
+                               .bytes = absl::GetFlag(FLAGS_max_queue_bytes)}};
   config.max_deadline = absl::GetFlag(FLAGS_max_deadline);
+  config.upload_idle_timeout = absl::GetFlag(FLAGS_upload_idle_timeout);
+  config.keepalive_time = absl::GetFlag(FLAGS_keepalive_time);
+  config.keepalive_timeout = absl::GetFlag(FLAGS_keepalive_timeout);
   config.drain_delay = absl::GetFlag(FLAGS_drain_delay);
   config.shutdown_grace = absl::GetFlag(FLAGS_shutdown_grace);
   config.reflection = absl::GetFlag(FLAGS_reflection);
   config.log_format = absl::GetFlag(FLAGS_log_format);
-  MILLRACE_RETURN_IF_ERROR(Validate(config));
   return config;
+}
+
+std::vector<std::string> UnknownVariables() {
+  // Read by other programs of Millrace: the client, and the tests.
+  std::set<std::string> known = {"MILLRACE_SERVER", "MILLRACE_BIN", "MILLRACE_DATA",
+                                 "MILLRACE_REQUIRE_DATA", "MILLRACE_QUICKSTART_DIR"};
+  for (const FlagGroup& group : FlagGroups()) {
+    for (const char* name : group.names) known.insert(VariableOf(name));
+  }
+  std::vector<std::string> unknown;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string name(*variable, std::strcspn(*variable, "="));
+    if (absl::StartsWith(name, kVariablePrefix) && !known.contains(name)) unknown.push_back(name);
+  }
+  return unknown;
 }
 
 }  // namespace millrace

@@ -5,19 +5,24 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <future>
 #include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
+#include "absl/strings/str_join.h"
 #include "core/cpu/cpu_backend.h"
 #include "server/app/log.h"
 #include "server/flags.h"
+#include "server/rpc/library_log.h"
 #include "server/server.h"
 
 namespace millrace {
 namespace {
 
-// Signals that end the server. Blocked in every thread, so that they are taken by WaitForSignal
-// only.
+// Signals that end the server. Blocked in every thread, so that they are taken by TakeSignals only.
 sigset_t BlockSignals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -34,6 +39,23 @@ int WaitForSignal(const sigset_t& signals) {
   return received;
 }
 
+// What the next signal means.
+enum class Phase { kLoading, kServing, kStopping };
+
+// The first signal is handed to `stop`, unless nothing is served yet: then it ends the process, and
+// nothing is lost by that. The second always does.
+void TakeSignals(const sigset_t& signals, std::atomic<Phase>& phase, std::promise<int>& stop) {
+  int signal = WaitForSignal(signals);
+  if (phase.exchange(Phase::kStopping) == Phase::kLoading) {
+    Log(LogLevel::kInfo, "stopped before serving", {{"signal", signal}});
+    _exit(0);
+  }
+  stop.set_value(signal);
+  signal = WaitForSignal(signals);
+  Log(LogLevel::kWarning, "stopped at once", {{"signal", signal}});
+  _exit(1);
+}
+
 int Fail(absl::string_view event, const absl::Status& status) {
   Log(LogLevel::kError, event, {{"reason", status.message()}});
   return 1;
@@ -43,12 +65,25 @@ int Main(int argc, char** argv) {
   const absl::StatusOr<Config> config = ConfigFromFlags(argc, argv);
   if (!config.ok()) return Fail("bad configuration", config.status());
   SetLogFormat(config->log_format);
-  const sigset_t signals = BlockSignals();
+  LogForLibraries();
+  if (const absl::Status valid = Validate(*config); !valid.ok())
+    return Fail("bad configuration", valid);
+  if (const std::vector<std::string> unknown = UnknownVariables(); !unknown.empty()) {
+    Log(LogLevel::kWarning, "environment variables that are no flag's",
+        {{"variables", absl::StrJoin(unknown, " ")}});
+  }
+  // Static: the thread that takes signals may outlive this function.
+  static std::atomic<Phase> phase = Phase::kLoading;
+  static std::promise<int> stop;
+  std::thread([signals = BlockSignals()] { TakeSignals(signals, phase, stop); }).detach();
 
   const std::unique_ptr<Backend> backend = CreateCpuBackend({.threads = config->compute_threads});
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(*config, *backend, MILLRACE_VERSION);
   if (!server.ok()) return Fail("cannot start", server.status());
+  // Where a signal came before, its taker ends the process: the wait below has no end.
+  Phase loading = Phase::kLoading;
+  phase.compare_exchange_strong(loading, Phase::kServing);
   Log(LogLevel::kInfo, "serving",
       {{"address", config->address},
        {"port", (*server)->port()},
@@ -57,11 +92,7 @@ int Main(int argc, char** argv) {
        {"model_dir", config->model_dir},
        {"version", MILLRACE_VERSION}});
 
-  Log(LogLevel::kInfo, "stopping", {{"signal", WaitForSignal(signals)}});
-  std::thread([signals] {
-    Log(LogLevel::kWarning, "stopped at once", {{"signal", WaitForSignal(signals)}});
-    _exit(1);
-  }).detach();
+  Log(LogLevel::kInfo, "stopping", {{"signal", stop.get_future().get()}});
   (*server)->Stop();
   Log(LogLevel::kInfo, "stopped");
   return 0;

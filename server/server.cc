@@ -21,6 +21,36 @@
 #include "server/rpc/model_service.h"
 
 namespace millrace {
+namespace {
+
+constexpr int kMaxStreamsOfConnection = 1024;
+
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
+// The models that List gives for `name`.
+template <typename Visit>
+void ForEachModel(const ModelRepository& repository, const std::string& name, const Visit& visit) {
+  std::string token;
+  do {
+    const absl::StatusOr<ModelRepository::Page> page = repository.List(name, 0, token);
+    if (!page.ok()) return;
+    for (const ModelHandle& model : page->models) visit(*model);
+    token = page->next_token;
+  } while (!token.empty());
+}
+
+void TellReports(const ModelRepository& repository, Metrics& metrics) {
+  ForEachModel(repository, "", [&](const ServedModel& latest) {
+    ForEachModel(repository, latest.name, [&](const ServedModel& served) {
+      if (!served.state.ok()) return;
+      metrics.ModelReport(served.name, served.version, served.density->model().report);
+    });
+  });
+}
+
+}  // namespace
 
 // In the order of construction; what comes later uses what comes earlier.
 struct Server::Parts {
@@ -58,6 +88,10 @@ absl::Status Server::Parts::Listen() {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // A peer that vanished without a word is noticed, also by a call that sends it nothing.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, Milliseconds(config.keepalive_time));
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Milliseconds(config.keepalive_timeout));
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsOfConnection);
   builder.AddListeningPort(config.address, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(density_service.get());
   builder.RegisterService(model_service.get());
@@ -79,10 +113,12 @@ void Server::Parts::Stop(absl::Duration delay, absl::Duration grace) {
     grpc->GetHealthCheckService()->SetServingStatus(false);
     absl::SleepFor(delay);
     queue->Drain();
-    trainings->Shutdown();
+    trainings->Stop();
     grpc->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   }
+  if (trainings != nullptr) trainings->Shutdown();
   if (queue != nullptr) queue->Shutdown();
+  metrics_endpoint.reset();
 }
 
 Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -96,6 +132,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Back
   Parts& parts = *server->parts_;
   MILLRACE_ASSIGN_OR_RETURN(parts.repository,
                             ModelRepository::Open(config.model_dir, backend, parts.metrics));
+  TellReports(*parts.repository, parts.metrics);
   parts.queue = std::make_unique<WorkQueue>(config.queue, config.worker_threads, parts.metrics);
   parts.trainings = std::make_unique<TrainingJobs>(config.max_trainings, parts.trainer,
                                                    *parts.repository, parts.metrics);

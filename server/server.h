@@ -23,10 +23,12 @@ class Server {
 
   // Where the server listens; of interest when the configuration asked for port 0.
   int port() const;
-  int metrics_port() const;  // 0: not exposed
+  int metrics_port() const;  // 0: not exposed, or stopped
 
   // Ends gracefully; blocks. Health says NOT_SERVING; after drain_delay no new work is admitted and
   // trainings are cancelled; calls under way have shutdown_grace to end before they are cancelled.
+  // A call that was cancelled ends when its computation next looks, at a block of rows or a step of
+  // a training: that is what Stop may wait for beyond delay and grace.
   void Stop();
 
  private:

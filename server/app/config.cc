@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
+#include "core/flow/flow_spec.h"
+#include "server/app/host_port.h"
 
 namespace millrace {
 namespace {
@@ -15,6 +17,12 @@ absl::Status CheckRange(absl::string_view flag, std::int64_t value, std::int64_t
   if (value >= low && value <= high) return absl::OkStatus();
   return InvalidArgument(absl::StrCat("--", flag), absl::StrCat(value),
                          absl::StrCat("a number in [", low, ", ", high, "]"));
+}
+
+absl::Status CheckAddress(absl::string_view flag, const std::string& value) {
+  if (ParseHostPort(value).has_value()) return absl::OkStatus();
+  return InvalidArgument(absl::StrCat("--", flag), value.empty() ? "empty" : value,
+                         "host:port, e.g. 127.0.0.1:50051, with a port of at most 65535");
 }
 
 absl::Status CheckDuration(absl::string_view flag, absl::Duration value, absl::Duration low) {
@@ -30,16 +38,22 @@ absl::Status CheckLimits(const Limits& limits) {
                                       std::numeric_limits<std::int32_t>::max()));
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_request_rows", limits.max_request_rows, 1,
                                       std::numeric_limits<std::uint32_t>::max()));
-  MILLRACE_RETURN_IF_ERROR(CheckRange("max_columns", limits.max_columns, 1, 4096));
+  MILLRACE_RETURN_IF_ERROR(
+      CheckRange("max_request_evaluations", limits.max_request_evaluations, 1, kMax / 2));
+  MILLRACE_RETURN_IF_ERROR(CheckRange("max_columns", limits.max_columns, 1, FlowSpec::kMaxDim));
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_sample_rows", limits.max_sample_rows, 1, kMax / 2));
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_train_rows", limits.max_train_rows, 1, kMax / 2));
+  MILLRACE_RETURN_IF_ERROR(
+      CheckRange("max_parameters", limits.max_parameters, 1, Flow::kMaxParameters));
   return CheckRange("max_train_bytes", limits.max_train_bytes, 1 << 10, kMax / 2);
 }
 
 }  // namespace
 
 absl::Status Validate(const Config& config) {
-  if (config.address.empty()) return InvalidArgument("--address", "empty", "host:port");
+  MILLRACE_RETURN_IF_ERROR(CheckAddress("address", config.address));
+  if (!config.metrics_address.empty())
+    MILLRACE_RETURN_IF_ERROR(CheckAddress("metrics_address", config.metrics_address));
   if (config.model_dir.empty()) return InvalidArgument("--model_dir", "empty", "a folder");
   MILLRACE_RETURN_IF_ERROR(CheckRange("compute_threads", config.compute_threads, 0, 1024));
   MILLRACE_RETURN_IF_ERROR(CheckRange("worker_threads", config.worker_threads, 1, 1024));
@@ -47,10 +61,18 @@ absl::Status Validate(const Config& config) {
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_sample_streams", config.max_sample_streams, 1, 100'000));
   MILLRACE_RETURN_IF_ERROR(CheckLimits(config.limits));
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_queue_requests", config.queue.max_items, 1, 1'000'000));
-  MILLRACE_RETURN_IF_ERROR(CheckRange("max_queue_rows", config.queue.max_rows, 1,
-                                      std::numeric_limits<std::int64_t>::max() / 2));
+  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max() / 2;
+  MILLRACE_RETURN_IF_ERROR(
+      CheckRange("max_queue_evaluations", config.queue.max_cost.evaluations, 1, kMax));
+  MILLRACE_RETURN_IF_ERROR(CheckRange("max_queue_bytes", config.queue.max_cost.bytes, 1, kMax));
   MILLRACE_RETURN_IF_ERROR(
       CheckDuration("max_deadline", config.max_deadline, absl::Milliseconds(1)));
+  MILLRACE_RETURN_IF_ERROR(
+      CheckDuration("upload_idle_timeout", config.upload_idle_timeout, absl::Milliseconds(1)));
+  MILLRACE_RETURN_IF_ERROR(
+      CheckDuration("keepalive_time", config.keepalive_time, absl::Milliseconds(100)));
+  MILLRACE_RETURN_IF_ERROR(
+      CheckDuration("keepalive_timeout", config.keepalive_timeout, absl::Milliseconds(100)));
   MILLRACE_RETURN_IF_ERROR(CheckDuration("drain_delay", config.drain_delay, absl::ZeroDuration()));
   return CheckDuration("shutdown_grace", config.shutdown_grace, absl::ZeroDuration());
 }

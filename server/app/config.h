@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core/flow/flow.h"
 #include "server/app/log.h"
 #include "server/app/work_queue.h"
 
@@ -15,12 +16,14 @@ namespace millrace {
 
 // What one request may ask for; more is RESOURCE_EXHAUSTED, naming the flag.
 struct Limits {
-  std::int64_t max_message_bytes = 64 << 20;  // of one message, in either direction
-  std::int64_t max_request_rows = 100'000;    // of one request but Train and Sample
+  std::int64_t max_message_bytes = 64 << 20;             // of one message, in either direction
+  std::int64_t max_request_rows = 100'000;               // of one request but Train and Sample
+  std::int64_t max_request_evaluations = 1'000'000'000;  // of the flow, of such a request
   std::int64_t max_columns = 4096;
   std::int64_t max_sample_rows = 10'000'000;  // of one Sample
   std::int64_t max_train_rows = 10'000'000;
   std::int64_t max_train_bytes = std::int64_t{1} << 30;  // of the table as doubles
+  std::int64_t max_parameters = Flow::kMaxParameters;    // of a flow that is trained, about
 };
 
 struct Config {
@@ -33,9 +36,12 @@ struct Config {
   int max_sample_streams = 256;  // open Sample calls
   Limits limits;
   QueueLimits queue;
-  absl::Duration max_deadline = absl::Minutes(10);    // of every call but Train
-  absl::Duration drain_delay = absl::ZeroDuration();  // NOT_SERVING, but still working
-  absl::Duration shutdown_grace = absl::Seconds(10);  // for calls to end by themselves
+  absl::Duration max_deadline = absl::Minutes(10);         // of every call but Train
+  absl::Duration upload_idle_timeout = absl::Seconds(60);  // between messages to Train
+  absl::Duration keepalive_time = absl::Seconds(60);       // silence after which a peer is pinged
+  absl::Duration keepalive_timeout = absl::Seconds(20);    // for its answer
+  absl::Duration drain_delay = absl::ZeroDuration();       // NOT_SERVING, but still working
+  absl::Duration shutdown_grace = absl::Seconds(10);       // for calls to end by themselves
   bool reflection = true;
   LogFormat log_format = LogFormat::kText;
 };

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "core/model.h"
 
 namespace millrace {
 
@@ -54,12 +55,16 @@ class Metrics {
 
   // Models.
   virtual void ModelLoaded(const std::string& /*model*/, std::uint64_t /*version*/) {}
+  // What the training of a version that is loaded came to.
+  virtual void ModelReport(const std::string& /*model*/, std::uint64_t /*version*/,
+                           const TrainingReport&) {}
   virtual void ModelUnloaded(const std::string& /*model*/, std::uint64_t /*version*/) {}
   virtual void ModelLoadFailed() {}
 
   // Training.
   virtual void TrainingsRunning(int /*count*/) {}
-  // Mean negative log-densities, nats; NaN where not known yet.
+  // Mean negative log-densities of a training under way, which has no version yet: nats a row in
+  // standardised units; NaN where not known yet.
   virtual void TrainingLoss(const std::string& /*model*/, double /*train*/, double /*validation*/) {
   }
   virtual void TrainingEnded(const std::string& /*model*/) {}

@@ -17,6 +17,7 @@
 #include "absl/strings/strip.h"
 #include "core/base/status_macros.h"
 #include "core/io/model_file.h"
+#include "server/app/log.h"
 #include "server/app/model_name.h"
 
 namespace millrace {
@@ -50,10 +51,20 @@ absl::Status Rename(const std::string& from, const std::string& to) {
   return error ? FileError("rename to", to, error) : absl::OkStatus();
 }
 
-absl::Status RemoveAll(const std::string& path) {
+// Leftovers harm nobody: what cannot be removed now is tried again by the next Recover.
+void RemoveAll(const std::string& path) {
   std::error_code error;
   fs::remove_all(path, error);
-  return error ? FileError("remove", path, error) : absl::OkStatus();
+  if (error)
+    Log(LogLevel::kWarning, "cannot remove", {{"path", path}, {"reason", error.message()}});
+}
+
+// Undoes a change that could not be made durable.
+void TakeBack(const std::string& from, const std::string& to) {
+  const absl::Status status = Rename(from, to);
+  if (!status.ok())
+    Log(LogLevel::kError, "the model directory and the models served differ until the next start",
+        {{"path", from}, {"reason", status.ToString()}});
 }
 
 absl::StatusOr<std::vector<std::string>> EntriesOf(const std::string& path) {
@@ -76,6 +87,13 @@ std::optional<std::uint64_t> VersionNumber(absl::string_view text) {
   return number;
 }
 
+// Whether the path is a folder, or what it is cannot be found out.
+bool MayBeFolder(const std::string& path) {
+  std::error_code error;
+  const fs::file_type type = fs::status(path, error).type();
+  return type == fs::file_type::directory || type == fs::file_type::none;
+}
+
 // What a name's folder holds. Unfinished publications are removed; of deletions, the highest stays
 // as an empty folder so that its number is not used again.
 absl::StatusOr<ModelDirectory::Versions> RecoverName(const std::string& path) {
@@ -85,21 +103,25 @@ absl::StatusOr<ModelDirectory::Versions> RecoverName(const std::string& path) {
   for (const std::string& entry : entries) {
     absl::string_view number_text = entry;
     if (absl::StartsWith(entry, kTemporary)) {
-      MILLRACE_RETURN_IF_ERROR(RemoveAll(absl::StrCat(path, "/", entry)));
+      RemoveAll(absl::StrCat(path, "/", entry));
     } else if (absl::ConsumeSuffix(&number_text, kDeleted)) {
       if (const auto number = VersionNumber(number_text)) deleted.push_back(*number);
     } else if (const auto number = VersionNumber(entry)) {
-      versions.published.push_back(*number);
+      versions.last_number = std::max(versions.last_number, *number);
+      const std::string version = absl::StrCat(path, "/", entry);
+      if (MayBeFolder(version)) {
+        versions.published.push_back(*number);
+      } else {
+        Log(LogLevel::kWarning, "not a folder, so no version", {{"path", version}});
+      }
     }
   }
   std::sort(versions.published.begin(), versions.published.end());
-  if (!versions.published.empty()) versions.last_number = versions.published.back();
   for (const std::uint64_t number : deleted)
     versions.last_number = std::max(versions.last_number, number);
   for (const std::uint64_t number : deleted) {
     const std::string grave = absl::StrCat(path, "/", number, kDeleted);
-    MILLRACE_RETURN_IF_ERROR(
-        RemoveAll(number == versions.last_number ? absl::StrCat(grave, "/", kModelFile) : grave));
+    RemoveAll(number == versions.last_number ? absl::StrCat(grave, "/", kModelFile) : grave);
   }
   return versions;
 }
@@ -132,13 +154,18 @@ std::string ModelDirectory::VersionPath(const std::string& name, std::uint64_t v
   return absl::StrCat(root_, "/", name, "/", version);
 }
 
-absl::StatusOr<std::map<std::string, ModelDirectory::Versions>> ModelDirectory::Recover() const {
-  std::map<std::string, Versions> names;
+absl::StatusOr<ModelDirectory::Names> ModelDirectory::Recover() const {
+  Names names;
   MILLRACE_ASSIGN_OR_RETURN(const std::vector<std::string> entries, EntriesOf(root_));
   for (const std::string& entry : entries) {
+    if (!IsValidModelName(entry)) continue;
     std::error_code error;
-    if (!IsValidModelName(entry) || !fs::is_directory(NamePath(entry), error)) continue;
-    MILLRACE_ASSIGN_OR_RETURN(names[entry], RecoverName(NamePath(entry)));
+    const fs::file_type type = fs::status(NamePath(entry), error).type();
+    if (type == fs::file_type::directory) {
+      names.emplace(entry, RecoverName(NamePath(entry)));
+    } else if (type == fs::file_type::none) {
+      names.emplace(entry, FileError("inspect", NamePath(entry), error));
+    }
   }
   return names;
 }
@@ -171,22 +198,24 @@ absl::Status ModelDirectory::Publish(const std::string& name, std::uint64_t vers
   }
   published.Update(SyncFolder(NamePath(name)));
   published.Update(SyncFolder(root_));  // the name itself may be new
-  if (!published.ok()) Discard(path);
+  // The file stays in the grave, so that a crash finds a whole version under either name.
+  if (!published.ok()) TakeBack(path, absl::StrCat(path, kDeleted));
   return published;
 }
 
-void ModelDirectory::Discard(const std::string& staged) const {
-  // What cannot be removed now is removed by the next Recover.
-  std::error_code ignored;
-  fs::remove_all(staged, ignored);
-}
+void ModelDirectory::Discard(const std::string& staged) const { RemoveAll(staged); }
 
 absl::Status ModelDirectory::Delete(const std::string& name, std::uint64_t version) const {
-  const std::string grave = absl::StrCat(VersionPath(name, version), kDeleted);
-  MILLRACE_RETURN_IF_ERROR(Rename(VersionPath(name, version), grave));
-  MILLRACE_RETURN_IF_ERROR(SyncFolder(NamePath(name)));
-  Discard(absl::StrCat(grave, "/", kModelFile));
-  return absl::OkStatus();
+  const std::string path = VersionPath(name, version);
+  const std::string grave = absl::StrCat(path, kDeleted);
+  MILLRACE_RETURN_IF_ERROR(Rename(path, grave));
+  const absl::Status deleted = SyncFolder(NamePath(name));
+  if (deleted.ok()) {
+    RemoveAll(absl::StrCat(grave, "/", kModelFile));
+  } else {
+    TakeBack(grave, path);
+  }
+  return deleted;
 }
 
 }  // namespace millrace

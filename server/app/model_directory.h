@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Model versions on disk:
 //   <root>/<name>/<version>/model.safetensors   a published version; never changed
-//   <root>/<name>/<version>.deleted             an empty folder: this number is used up
+//   <root>/<name>/<version>.deleted             this number is used up; its file, if any, goes with
+//                                               the next Recover
 //   <root>/<name>/.tmp-*                        a publication that was not finished
-// A version appears and disappears by one rename, made durable by an fsync of its parent.
+// A version appears and disappears by one rename, made durable by an fsync of its parent. Where
+// that fsync fails the rename is taken back before the error is returned, so that an error means:
+// as before. Only a crash right afterwards may find the change made, and the version whole in
+// either case.
 #ifndef MILLRACE_SERVER_APP_MODEL_DIRECTORY_H_
 #define MILLRACE_SERVER_APP_MODEL_DIRECTORY_H_
 
@@ -34,24 +38,27 @@ class ModelDirectory {
 
   struct Versions {
     std::vector<std::uint64_t> published;  // ascending
-    std::uint64_t last_number = 0;         // highest ever used, deleted ones included
+    std::uint64_t last_number = 0;         // highest not free: used once, or something is there
   };
-  // Every name with what it holds. Removes what unfinished publications and deletions left. Entries
-  // that are none of ours are passed over.
-  absl::StatusOr<std::map<std::string, Versions>> Recover() const;
+  // Every name with what it holds, or why its folder cannot be read; an error only when the root
+  // cannot be. Removes what unfinished publications and deletions left, or logs why it cannot.
+  // Entries that are none of ours are passed over; where one that is no folder has the name of a
+  // version, that is logged and its number is not given out.
+  using Names = std::map<std::string, absl::StatusOr<Versions>>;
+  absl::StatusOr<Names> Recover() const;
 
   // DATA_LOSS or FAILED_PRECONDITION when the file cannot serve (see LoadModel).
   absl::StatusOr<Model> Load(const std::string& name, std::uint64_t version) const;
 
   // Writes a model durably to a temporary folder, which Publish or Discard takes.
   absl::StatusOr<std::string> Stage(const std::string& name, const Model& model);
-  // The staged model is version `version` durably, or nothing is left of it. The number must be
-  // unused.
+  // The staged model is version `version` durably, or an error is returned and there is no such
+  // version; the number may then be used up. The number must be unused.
   absl::Status Publish(const std::string& name, std::uint64_t version,
                        const std::string& staged) const;
   void Discard(const std::string& staged) const;
 
-  // The version is gone durably when this returns OK.
+  // The version is gone durably, or an error is returned and it is still there.
   absl::Status Delete(const std::string& name, std::uint64_t version) const;
 
  private:

@@ -50,8 +50,15 @@ absl::StatusOr<std::unique_ptr<ModelRepository>> ModelRepository::Open(const std
       new ModelRepository(std::move(opened), backend, metrics));
   Snapshot snapshot;
   for (const auto& [name, versions] : names) {
-    repository->last_number_[name] = versions.last_number;
-    for (const std::uint64_t version : versions.published) {
+    if (!versions.ok()) {
+      metrics.ModelLoadFailed();
+      Log(LogLevel::kError, "models skipped",
+          {{"model", name}, {"reason", versions.status().ToString()}});
+      repository->unreadable_[name] = versions.status();
+      continue;
+    }
+    repository->last_number_[name] = versions->last_number;
+    for (const std::uint64_t version : versions->published) {
       snapshot[name][version] = repository->Load(name, version);
     }
   }
@@ -150,8 +157,17 @@ absl::StatusOr<ModelRepository::Page> ModelRepository::List(absl::string_view na
   return page;
 }
 
-absl::StatusOr<ModelHandle> ModelRepository::Publish(const std::string& name, Model model) {
+absl::Status ModelRepository::CheckMayPublish(const std::string& name) const {
   MILLRACE_RETURN_IF_ERROR(CheckModelName(name));
+  const auto found = unreadable_.find(name);
+  if (found == unreadable_.end()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("model ", name, " had no readable folder when the server started (",
+                   found->second.message(), "); repair it and restart, or use another name"));
+}
+
+absl::StatusOr<ModelHandle> ModelRepository::Publish(const std::string& name, Model model) {
+  MILLRACE_RETURN_IF_ERROR(CheckMayPublish(name));
   auto served = std::make_shared<ServedModel>();
   served->name = name;
   const auto shared_model = std::make_shared<Model>(std::move(model));

@@ -34,8 +34,10 @@ using ModelHandle = std::shared_ptr<const ServedModel>;
 // Thread-safe. Readers see a snapshot and never wait for a publication or a deletion.
 class ModelRepository {
  public:
-  // Loads every version in `directory`; one that cannot serve is logged and kept as FAILED.
-  // `backend` and `metrics` outlive the repository and all handles.
+  // Loads every version in `directory`; one that cannot serve is logged and kept as FAILED, and a
+  // name whose folder cannot be read is logged, counted as a failed load and skipped. An error only
+  // when `directory` itself cannot be used. `backend` and `metrics` outlive the repository and all
+  // handles.
   static absl::StatusOr<std::unique_ptr<ModelRepository>> Open(const std::string& directory,
                                                                Backend& backend, Metrics& metrics);
 
@@ -55,13 +57,17 @@ class ModelRepository {
   absl::StatusOr<Page> List(absl::string_view name, std::int64_t page_size,
                             absl::string_view token) const;
 
+  // Whether Publish takes this name. INVALID_ARGUMENT for a malformed one; FAILED_PRECONDITION for
+  // one that was skipped by Open, since numbers are never used twice.
+  absl::Status CheckMayPublish(const std::string& name) const;
   // Makes `model` the next version of `name`, on disk and for readers. It survives a crash once
-  // this returns; on any error nothing has changed. Numbers are never used twice. Blocks on the
-  // disk.
+  // this returns; on any error neither disk nor readers have it. As CheckMayPublish, else INTERNAL
+  // for the disk and DATA_LOSS for a model that is none. Blocks on the disk.
   absl::StatusOr<ModelHandle> Publish(const std::string& name, Model model);
 
   // Deletes one version, or all when `version` is empty; returns their numbers, ascending.
-  // NOT_FOUND when there is none. Blocks on the disk.
+  // NOT_FOUND when there is none. On any other error, what could not be deleted is still served.
+  // Blocks on the disk.
   absl::StatusOr<std::vector<std::uint64_t>> Delete(absl::string_view name,
                                                     std::optional<std::uint64_t> version);
 
@@ -82,6 +88,7 @@ class ModelRepository {
 
   std::mutex writer_;                                 // held while the disk and the snapshot change
   std::map<std::string, std::uint64_t> last_number_;  // guarded by writer_
+  std::map<std::string, absl::Status> unreadable_;    // names Open skipped, and why; const after it
 
   mutable std::mutex snapshot_mutex_;  // held to copy or swap the pointer, and for nothing else
   std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();

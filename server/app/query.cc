@@ -30,7 +30,7 @@ absl::Status WithDeadline(absl::Status status, absl::Time now, absl::Time deadli
 
 void RunQuery(Query query, WorkQueue& queue, Metrics& metrics) {
   const auto shared = std::make_shared<const Query>(std::move(query));
-  WorkItem item{.rows = shared->rows,
+  WorkItem item{.cost = shared->cost,
                 .deadline = shared->deadline,
                 .stop = shared->stop,
                 .admitted = shared->admitted,

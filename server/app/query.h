@@ -18,7 +18,8 @@ namespace millrace {
 struct Query {
   Operation operation = Operation::kLogProb;
   ModelHandle model;      // one that serves
-  std::int64_t rows = 0;  // to be computed
+  std::int64_t rows = 0;  // of the answer
+  WorkCost cost = {};
   absl::Time deadline = absl::InfiniteFuture();
   std::stop_token stop = {};
   bool admitted = false;  // a further chunk of a query that was let in before

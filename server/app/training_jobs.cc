@@ -8,7 +8,6 @@
 #include "core/base/status_macros.h"
 #include "server/app/exception_wall.h"
 #include "server/app/log.h"
-#include "server/app/model_name.h"
 #include "server/app/progress_pulse.h"
 
 namespace millrace {
@@ -60,7 +59,7 @@ TrainingJobs::~TrainingJobs() { Shutdown(); }
 
 absl::StatusOr<TrainingJobs::Slot> TrainingJobs::Reserve(const std::string& name,
                                                          std::stop_source stop) {
-  MILLRACE_RETURN_IF_ERROR(CheckModelName(name));
+  MILLRACE_RETURN_IF_ERROR(repository_.CheckMayPublish(name));
   const std::lock_guard lock(registry_->mutex);
   if (registry_->closed) return absl::UnavailableError("the server is shutting down");
   if (registry_->active.contains(name)) {
@@ -133,6 +132,7 @@ absl::StatusOr<ModelHandle> TrainingJobs::Train(Running& running) {
     job.values = {};
     if (stop.stop_requested()) return absl::CancelledError("training was cancelled");
     MILLRACE_ASSIGN_OR_RETURN(published, repository_.Publish(name, std::move(model)));
+    metrics_.ModelReport(name, published->version, published->density->model().report);
     return absl::OkStatus();
   });
   if (status.ok()) {
@@ -167,7 +167,7 @@ void TrainingJobs::Pulse(const std::stop_token& stop) {
   }
 }
 
-void TrainingJobs::Shutdown() {
+void TrainingJobs::Stop() {
   std::map<std::string, std::stop_source> active;
   {
     const std::lock_guard lock(registry_->mutex);
@@ -180,6 +180,10 @@ void TrainingJobs::Shutdown() {
     closed_ = true;
   }
   wake_.notify_all();
+}
+
+void TrainingJobs::Shutdown() {
+  Stop();
   workers_.clear();
   pulse_ = {};
 }

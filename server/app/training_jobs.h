@@ -51,9 +51,9 @@ class TrainingJobs {
     std::shared_ptr<Place> place_;
   };
 
-  // `stop` ends this training; the server requests it too, at Shutdown. INVALID_ARGUMENT for a
-  // malformed name, ABORTED when this name is being trained, UNAVAILABLE when too many are or the
-  // server ends.
+  // `stop` ends this training; the server requests it too, at Stop. As
+  // ModelRepository::CheckMayPublish; ABORTED when this name is being trained, UNAVAILABLE when too
+  // many are or the server ends.
   absl::StatusOr<Slot> Reserve(const std::string& name, std::stop_source stop);
 
   struct Job {
@@ -66,10 +66,12 @@ class TrainingJobs {
     // server ended; else as TrainModel and ModelRepository::Publish. Throws nothing.
     std::function<void(absl::StatusOr<ModelHandle>)> on_done;
   };
-  // Starts at once: a slot is a thread. After Shutdown only on_done is called, before this returns.
+  // Starts at once: a slot is a thread. After Stop only on_done is called, before this returns.
   void Start(Slot slot, Job job);
 
-  // Ends all trainings, waits for their on_done, and takes no more.
+  // Stops all trainings and takes no more; does not wait.
+  void Stop();
+  // As Stop; waits for every on_done.
   void Shutdown();
 
  private:

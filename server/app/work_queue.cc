@@ -9,16 +9,23 @@
 
 namespace millrace {
 
-absl::Status CheckAdmission(const QueueLimits& limits, const QueueLoad& load, std::int64_t rows) {
-  if (load.items >= limits.max_items) {
-    return absl::UnavailableError(
-        absl::StrCat("the server's queue is full: ", load.items,
-                     " requests wait (--max_queue_requests); retry later"));
-  }
-  if (load.items > 0 && rows > limits.max_rows - load.rows) {
-    return absl::UnavailableError(absl::StrCat("the server's queue is full: ", load.rows,
-                                               " rows wait (--max_queue_rows); retry later"));
-  }
+namespace {
+
+absl::Status Full(std::int64_t load, absl::string_view unit, absl::string_view flag) {
+  return absl::UnavailableError(absl::StrCat("the server's queue is full: ", load, " ", unit,
+                                             " wait (--", flag, "); retry later"));
+}
+
+}  // namespace
+
+absl::Status CheckAdmission(const QueueLimits& limits, const QueueLoad& load,
+                            const WorkCost& cost) {
+  if (load.items == 0) return absl::OkStatus();
+  if (load.items >= limits.max_items) return Full(load.items, "requests", "max_queue_requests");
+  if (cost.evaluations > limits.max_cost.evaluations - load.cost.evaluations)
+    return Full(load.cost.evaluations, "evaluations", "max_queue_evaluations");
+  if (cost.bytes > limits.max_cost.bytes - load.cost.bytes)
+    return Full(load.cost.bytes, "bytes", "max_queue_bytes");
   return absl::OkStatus();
 }
 
@@ -41,11 +48,12 @@ absl::Status WorkQueue::Submit(WorkItem item) {
     if (phase_ == Phase::kClosed || (phase_ == Phase::kDraining && !item.admitted)) {
       return absl::UnavailableError("the server is shutting down");
     }
-    if (!item.admitted) MILLRACE_RETURN_IF_ERROR(CheckAdmission(limits_, load_, item.rows));
-    const std::int64_t rows = item.rows;
+    if (!item.admitted) MILLRACE_RETURN_IF_ERROR(CheckAdmission(limits_, load_, item.cost));
+    const WorkCost cost = item.cost;
     waiting_.push_back({std::move(item), absl::Now()});
     load_.items += 1;
-    load_.rows += rows;
+    load_.cost.evaluations += cost.evaluations;
+    load_.cost.bytes += cost.bytes;
     metrics_.QueueDepth(load_.items);
   }
   wake_.notify_one();
@@ -60,7 +68,8 @@ void WorkQueue::Work() {
     Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
     load_.items -= 1;
-    load_.rows -= next.item.rows;
+    load_.cost.evaluations -= next.item.cost.evaluations;
+    load_.cost.bytes -= next.item.cost.bytes;
     metrics_.QueueDepth(load_.items);
     const bool closed = phase_ == Phase::kClosed;
     lock.unlock();

@@ -18,27 +18,32 @@
 
 namespace millrace {
 
+// What a piece of work holds while it waits, and asks for when it runs.
+struct WorkCost {
+  std::int64_t evaluations = 0;  // of the flow, each for one row
+  std::int64_t bytes = 0;        // of its message
+};
+
 struct QueueLimits {
   std::int64_t max_items = 1024;
-  std::int64_t max_rows = 1'000'000;  // of all waiting items together
+  WorkCost max_cost = {.evaluations = 20'000'000, .bytes = std::int64_t{1} << 30};
 };
 
 // What waits in a queue.
 struct QueueLoad {
   std::int64_t items = 0;
-  std::int64_t rows = 0;
+  WorkCost cost = {};  // of all items together
 };
 
-// Whether an item of `rows` rows may join: OK, or UNAVAILABLE naming the limit. An empty queue
-// takes any.
-absl::Status CheckAdmission(const QueueLimits& limits, const QueueLoad& load, std::int64_t rows);
+// Whether an item may join: OK, or UNAVAILABLE naming the limit. An empty queue takes any.
+absl::Status CheckAdmission(const QueueLimits& limits, const QueueLoad& load, const WorkCost& cost);
 
 // Whether an item taken from the queue is still worth computing: OK, CANCELLED or
 // DEADLINE_EXCEEDED.
 absl::Status CheckStillWanted(absl::Time now, absl::Time deadline, bool stop_requested);
 
 struct WorkItem {
-  std::int64_t rows = 0;
+  WorkCost cost = {};
   absl::Time deadline = absl::InfiniteFuture();
   std::stop_token stop = {};
   bool admitted = false;  // a further piece of work that was let in before: no limit applies

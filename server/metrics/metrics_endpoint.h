@@ -16,10 +16,10 @@ class Exposer;
 namespace millrace {
 
 // Answers GET /metrics over HTTP with the server's metrics and those of the process, on threads of
-// its own, until destroyed (which may take two seconds).
+// its own, until destroyed, which waits for replies under way.
 class MetricsEndpoint {
  public:
-  // FAILED_PRECONDITION where the address, host:port, cannot be listened on.
+  // FAILED_PRECONDITION where the address (see ParseHostPort) cannot be listened on.
   static absl::StatusOr<std::unique_ptr<MetricsEndpoint>> Open(const std::string& address,
                                                                const PrometheusMetrics& metrics);
   ~MetricsEndpoint();
@@ -28,10 +28,12 @@ class MetricsEndpoint {
   int port() const;
 
  private:
-  MetricsEndpoint(std::unique_ptr<prometheus::Exposer> exposer, const PrometheusMetrics& metrics);
+  MetricsEndpoint(std::unique_ptr<prometheus::Exposer> exposer, std::string host,
+                  const PrometheusMetrics& metrics);
 
+  const std::string host_;
   const std::shared_ptr<ProcessMetrics> process_metrics_ = std::make_shared<ProcessMetrics>();
-  const std::unique_ptr<prometheus::Exposer> exposer_;
+  std::unique_ptr<prometheus::Exposer> exposer_;
 };
 
 }  // namespace millrace

@@ -83,9 +83,15 @@ prometheus::Family<prometheus::Histogram>& HistogramFamily(prometheus::Registry&
   return BuildHistogram().Name(name).Help(help).Register(registry);
 }
 
+prometheus::Family<prometheus::Gauge>& GaugeFamily(prometheus::Registry& registry,
+                                                   const std::string& name,
+                                                   const std::string& help) {
+  return BuildGauge().Name(name).Help(help).Register(registry);
+}
+
 prometheus::Gauge& SingleGauge(prometheus::Registry& registry, const std::string& name,
                                const std::string& help) {
-  return BuildGauge().Name(name).Help(help).Register(registry).Add({});
+  return GaugeFamily(registry, name, help).Add({});
 }
 
 // The series of `key`, made with `labels()` where it is new.
@@ -108,10 +114,12 @@ PrometheusMetrics::PrometheusMetrics(absl::string_view version)
                                     "Time that computed requests, or chunks of them, waited.")),
       model_computed_(HistogramFamily(*registry_, "millrace_compute_seconds",
                                       "Time that requests, or chunks of them, were computed.")),
-      train_loss_(BuildGauge()
-                      .Name("millrace_train_loss")
-                      .Help("Mean negative log-density of the last epoch, nats.")
-                      .Register(*registry_)),
+      model_loss_(GaugeFamily(*registry_, "millrace_model_loss",
+                              "Mean negative log-density of a version at the end of its training, "
+                              "nats a row in standardised units.")),
+      train_loss_(GaugeFamily(*registry_, "millrace_train_loss",
+                              "Mean negative log-density of the last epoch of the name's latest "
+                              "training, nats a row in standardised units.")),
       queue_depth_(SingleGauge(*registry_, "millrace_queue_depth", "Requests that wait.")),
       train_jobs_(SingleGauge(*registry_, "millrace_train_jobs", "Trainings that run.")),
       models_loaded_(
@@ -217,6 +225,24 @@ void PrometheusMetrics::ModelLoaded(const std::string& model, std::uint64_t vers
   models_loaded_.Set(static_cast<double>(models_.size()));
 }
 
+void PrometheusMetrics::ModelReport(const std::string& model, std::uint64_t version,
+                                    const TrainingReport& report) {
+  const std::pair<absl::string_view, const Nats&> splits[] = {
+      {"train", report.fit}, {"validation", report.validation}, {"held_out", report.held_out}};
+  const std::lock_guard lock(mutex_);
+  const auto found = models_.find({model, version});
+  if (found == models_.end()) return;
+  for (const auto& [split, nats] : splits) {
+    if (nats.rows == 0 || !std::isfinite(nats.mean)) continue;
+    prometheus::Gauge*& loss = found->second.losses[split];
+    if (loss == nullptr) {
+      loss = &model_loss_.Add(
+          {{"model", model}, {"version", absl::StrCat(version)}, {"split", std::string(split)}});
+    }
+    loss->Set(-nats.mean);
+  }
+}
+
 void PrometheusMetrics::ModelUnloaded(const std::string& model, std::uint64_t version) {
   const std::lock_guard lock(mutex_);
   const auto found = models_.find({model, version});
@@ -227,6 +253,7 @@ void PrometheusMetrics::ModelUnloaded(const std::string& model, std::uint64_t ve
     model_computed_.Remove(series.computed);
   }
   for (const auto& [key, counter] : found->second.requests) model_requests_.Remove(counter);
+  for (const auto& [split, loss] : found->second.losses) model_loss_.Remove(loss);
   models_.erase(found);
   models_loaded_.Set(static_cast<double>(models_.size()));
   if (!IsLoaded(model)) RemoveLoss(model);

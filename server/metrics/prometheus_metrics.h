@@ -48,6 +48,8 @@ class PrometheusMetrics final : public Metrics {
   void QueueDepth(std::int64_t requests) override;
 
   void ModelLoaded(const std::string& model, std::uint64_t version) override;
+  void ModelReport(const std::string& model, std::uint64_t version,
+                   const TrainingReport& report) override;
   void ModelUnloaded(const std::string& model, std::uint64_t version) override;
   void ModelLoadFailed() override;
 
@@ -66,6 +68,7 @@ class PrometheusMetrics final : public Metrics {
     };
     std::map<Operation, OfOperation> operations;
     std::map<std::pair<Operation, absl::StatusCode>, prometheus::Counter*> requests;
+    std::map<absl::string_view, prometheus::Gauge*> losses;  // by split
   };
   using MethodName = std::pair<absl::string_view, absl::string_view>;  // service, method
 
@@ -79,6 +82,7 @@ class PrometheusMetrics final : public Metrics {
   prometheus::Family<prometheus::Counter>& model_rows_;
   prometheus::Family<prometheus::Histogram>& model_queued_;
   prometheus::Family<prometheus::Histogram>& model_computed_;
+  prometheus::Family<prometheus::Gauge>& model_loss_;
   prometheus::Family<prometheus::Gauge>& train_loss_;
   prometheus::Gauge& queue_depth_;
   prometheus::Gauge& train_jobs_;

@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
+#include "core/score/attribution.h"
+#include "core/score/density.h"
 #include "server/rpc/matrix.h"
 #include "server/rpc/status.h"
 
@@ -16,7 +18,7 @@ namespace {
 using ColumnNames = google::protobuf::RepeatedPtrField<std::string>;
 
 constexpr std::uint32_t kMinSteps = 2;
-constexpr std::uint32_t kMaxSteps = 10'000;
+constexpr std::uint32_t kMaxSteps = InterpolationOptions::kMaxSteps;
 
 // Shape, limits and width of the rows of a request.
 absl::Status CheckRows(const v1::Matrix& rows, const ColumnNames& names, const ServedModel& served,
@@ -51,6 +53,24 @@ absl::StatusOr<Rows<double>> ReadRows(const v1::Matrix& matrix, const ColumnName
     for (int c = 0; c < rows.cols(); ++c) rows(r, c) = given(r, (*order)[c]);
   }
   return rows;
+}
+
+// The size of a query; `rows` is the number in `field`.
+absl::StatusOr<QuerySize> SizeOf(std::int64_t rows, std::int64_t evaluations_a_row,
+                                 absl::string_view field, const Limits& limits) {
+  const std::int64_t most = limits.max_request_evaluations / evaluations_a_row;
+  if (rows <= most) return QuerySize{rows, rows * evaluations_a_row};
+  return MakeError(
+      absl::StatusCode::kResourceExhausted,
+      {.field = std::string(field),
+       .value = absl::StrCat(rows),
+       .expected = absl::StrCat("at most ", most, ", since each takes ", evaluations_a_row,
+                                " evaluations (--max_request_evaluations)")});
+}
+
+// Evaluations of the flow that the log-density of a row takes.
+std::int64_t EvaluationsOfRow(const ServedModel& served) {
+  return served.density->model().columns.num_offsets();
 }
 
 template <typename Response>
@@ -93,10 +113,10 @@ absl::StatusOr<Contributions> ContributionsOf(v1::Contributions contributions) {
 
 }  // namespace
 
-absl::StatusOr<std::int64_t> CheckQuery(const v1::LogProbRequest& request,
-                                        const ServedModel& served, const Limits& limits) {
+absl::StatusOr<QuerySize> CheckQuery(const v1::LogProbRequest& request, const ServedModel& served,
+                                     const Limits& limits) {
   MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
-  return request.rows().rows();
+  return SizeOf(request.rows().rows(), EvaluationsOfRow(served), "rows.rows", limits);
 }
 
 absl::Status Answer(const v1::LogProbRequest& request, const ServedModel& served,
@@ -110,8 +130,8 @@ absl::Status Answer(const v1::LogProbRequest& request, const ServedModel& served
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::int64_t> CheckQuery(const v1::ScoreRequest& request, const ServedModel& served,
-                                        const Limits& limits) {
+absl::StatusOr<QuerySize> CheckQuery(const v1::ScoreRequest& request, const ServedModel& served,
+                                     const Limits& limits) {
   MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
   MILLRACE_ASSIGN_OR_RETURN(const Contributions contributions,
                             ContributionsOf(request.contributions()));
@@ -119,7 +139,11 @@ absl::StatusOr<std::int64_t> CheckQuery(const v1::ScoreRequest& request, const S
     MILLRACE_RETURN_IF_ERROR(
         CheckReplySize(request.rows().rows(), request.rows().cols(), "rows.rows", limits));
   }
-  return request.rows().rows();
+  std::int64_t of_row = EvaluationsOfRow(served);
+  if (contributions == Contributions::kConditional)
+    of_row *= 1 + kEvaluationsOfLine * served.density->model().columns.dim();
+  if (contributions == Contributions::kChain) of_row *= 2;
+  return SizeOf(request.rows().rows(), of_row, "rows.rows", limits);
 }
 
 absl::Status Answer(const v1::ScoreRequest& request, const ServedModel& served,
@@ -146,8 +170,8 @@ absl::Status Answer(const v1::ScoreRequest& request, const ServedModel& served,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::int64_t> CheckQuery(const v1::InterpolateRequest& request,
-                                        const ServedModel& served, const Limits& limits) {
+absl::StatusOr<QuerySize> CheckQuery(const v1::InterpolateRequest& request,
+                                     const ServedModel& served, const Limits& limits) {
   MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
   if (request.rows().rows() != 2) {
     return InvalidArgument("rows.rows", absl::StrCat(request.rows().rows()),
@@ -160,7 +184,7 @@ absl::StatusOr<std::int64_t> CheckQuery(const v1::InterpolateRequest& request,
   MILLRACE_RETURN_IF_ERROR(KindOf(request.method()).status());
   MILLRACE_RETURN_IF_ERROR(CheckReplySize(
       request.steps(), served.density->model().columns.num_columns(), "steps", limits));
-  return request.steps();
+  return SizeOf(request.steps(), 1 + EvaluationsOfRow(served), "steps", limits);
 }
 
 absl::Status Answer(const v1::InterpolateRequest& request, const ServedModel& served,
@@ -179,12 +203,12 @@ absl::Status Answer(const v1::InterpolateRequest& request, const ServedModel& se
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::int64_t> CheckQuery(const v1::EncodeRequest& request, const ServedModel& served,
-                                        const Limits& limits) {
+absl::StatusOr<QuerySize> CheckQuery(const v1::EncodeRequest& request, const ServedModel& served,
+                                     const Limits& limits) {
   MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
   MILLRACE_RETURN_IF_ERROR(CheckReplySize(
       request.rows().rows(), served.density->model().columns.dim(), "rows.rows", limits));
-  return request.rows().rows();
+  return SizeOf(request.rows().rows(), 1, "rows.rows", limits);
 }
 
 absl::Status Answer(const v1::EncodeRequest& request, const ServedModel& served,
@@ -197,8 +221,8 @@ absl::Status Answer(const v1::EncodeRequest& request, const ServedModel& served,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::int64_t> CheckQuery(const v1::DecodeRequest& request, const ServedModel& served,
-                                        const Limits& limits) {
+absl::StatusOr<QuerySize> CheckQuery(const v1::DecodeRequest& request, const ServedModel& served,
+                                     const Limits& limits) {
   const v1::Matrix& latents = request.latents();
   MILLRACE_RETURN_IF_ERROR(
       CheckMatrix(latents, "latents", limits.max_request_rows, "max_request_rows", limits));
@@ -210,7 +234,7 @@ absl::StatusOr<std::int64_t> CheckQuery(const v1::DecodeRequest& request, const 
   }
   MILLRACE_RETURN_IF_ERROR(
       CheckReplySize(latents.rows(), columns.num_columns(), "latents.rows", limits));
-  return latents.rows();
+  return SizeOf(latents.rows(), 1, "latents.rows", limits);
 }
 
 absl::Status Answer(const v1::DecodeRequest& request, const ServedModel& served,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The questions that one message can ask and answer, one pair of functions each:
 //   CheckQuery  what can be refused without looking at the numbers; cheap enough for a gRPC thread.
-//               Returns the rows that will be computed.
+//               Returns the size of the work; RESOURCE_EXHAUSTED beyond the limits of one request.
 //   Answer      the work, on a worker: numbers in, numbers out. The reply's model and version are
 //   set
 //               by the caller. CANCELLED once `stop` is requested.
@@ -20,28 +20,33 @@
 
 namespace millrace {
 
-absl::StatusOr<std::int64_t> CheckQuery(const v1::LogProbRequest& request,
-                                        const ServedModel& served, const Limits& limits);
+struct QuerySize {
+  std::int64_t rows = 0;         // of the answer
+  std::int64_t evaluations = 0;  // of the flow, each for one row
+};
+
+absl::StatusOr<QuerySize> CheckQuery(const v1::LogProbRequest& request, const ServedModel& served,
+                                     const Limits& limits);
 absl::Status Answer(const v1::LogProbRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::LogProbResponse* response);
 
-absl::StatusOr<std::int64_t> CheckQuery(const v1::ScoreRequest& request, const ServedModel& served,
-                                        const Limits& limits);
+absl::StatusOr<QuerySize> CheckQuery(const v1::ScoreRequest& request, const ServedModel& served,
+                                     const Limits& limits);
 absl::Status Answer(const v1::ScoreRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::ScoreResponse* response);
 
-absl::StatusOr<std::int64_t> CheckQuery(const v1::InterpolateRequest& request,
-                                        const ServedModel& served, const Limits& limits);
+absl::StatusOr<QuerySize> CheckQuery(const v1::InterpolateRequest& request,
+                                     const ServedModel& served, const Limits& limits);
 absl::Status Answer(const v1::InterpolateRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::InterpolateResponse* response);
 
-absl::StatusOr<std::int64_t> CheckQuery(const v1::EncodeRequest& request, const ServedModel& served,
-                                        const Limits& limits);
+absl::StatusOr<QuerySize> CheckQuery(const v1::EncodeRequest& request, const ServedModel& served,
+                                     const Limits& limits);
 absl::Status Answer(const v1::EncodeRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::EncodeResponse* response);
 
-absl::StatusOr<std::int64_t> CheckQuery(const v1::DecodeRequest& request, const ServedModel& served,
-                                        const Limits& limits);
+absl::StatusOr<QuerySize> CheckQuery(const v1::DecodeRequest& request, const ServedModel& served,
+                                     const Limits& limits);
 absl::Status Answer(const v1::DecodeRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::DecodeResponse* response);
 

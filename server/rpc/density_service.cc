@@ -34,12 +34,14 @@ grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, cons
     MILLRACE_ASSIGN_OR_RETURN(ModelHandle model,
                               app.repository.Get(request->name(), request->version()));
     call->call().Uses(operation, model);
-    MILLRACE_ASSIGN_OR_RETURN(const std::int64_t rows,
+    MILLRACE_ASSIGN_OR_RETURN(const QuerySize size,
                               CheckQuery(*request, *model, app.config.limits));
     const std::stop_token stop = call->call().stop().get_token();
     RunQuery({.operation = operation,
               .model = std::move(model),
-              .rows = rows,
+              .rows = size.rows,
+              .cost = {.evaluations = size.evaluations,
+                       .bytes = static_cast<std::int64_t>(request->ByteSizeLong())},
               .deadline = call->call().deadline(),
               .stop = stop,
               .compute =

@@ -94,6 +94,7 @@ void WriteFlow(const FlowSpec& spec, v1::FlowSpec* message) {
   maf->set_activation(ActivationMessage(spec.maf->activation));
   maf->set_act_norm(spec.maf->act_norm);
   maf->set_whiten(spec.maf->whiten);
+  maf->set_heavy_tails(spec.maf->heavy_tails);
 }
 
 void WriteFigure(const Nats& nats, double log_unit, v1::LogDensityFigure* message) {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/rpc/model_service.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -11,6 +14,7 @@
 #include "server/app/exception_wall.h"
 #include "server/app/log.h"
 #include "server/app/model_name.h"
+#include "server/app/page_token.h"
 #include "server/rpc/call.h"
 #include "server/rpc/model_message.h"
 
@@ -24,6 +28,28 @@ constexpr RpcMethod Unary(absl::string_view method) {
 constexpr RpcMethod kGetModel = Unary("GetModel");
 constexpr RpcMethod kListModels = Unary("ListModels");
 constexpr RpcMethod kDeleteModel = Unary("DeleteModel");
+
+// As much of the page as fits a message, and a chunk of about the size that Sample sends; at least
+// one model. The next page begins after it.
+void WritePage(ModelRepository::Page page, const std::string& name, const Limits& limits,
+               v1::ListModelsResponse* response) {
+  constexpr std::int64_t kPageBytes = 1 << 20;
+  constexpr std::int64_t kTokenBytes = 512;  // more than a token takes
+  constexpr std::int64_t kFrameBytes = 8;    // more than a model's tag and length take
+  std::int64_t room = std::min(kPageBytes, limits.max_message_bytes) - kTokenBytes;
+  for (const ModelHandle& model : page.models) {
+    v1::Model message;
+    WriteModel(*model, &message);
+    room -= static_cast<std::int64_t>(message.ByteSizeLong()) + kFrameBytes;
+    if (room < 0 && response->models_size() > 0) {
+      const v1::Model& end = *response->models().rbegin();
+      page.next_token = EncodePageToken(name, {end.name(), end.version()});
+      break;
+    }
+    *response->add_models() = std::move(message);
+  }
+  response->set_next_page_token(std::move(page.next_token));
+}
 
 absl::Status CheckDelete(const v1::DeleteModelRequest& request) {
   MILLRACE_RETURN_IF_ERROR(CheckModelName(request.name()));
@@ -69,8 +95,7 @@ grpc::ServerUnaryReactor* ModelService::ListModels(Context* context,
     MILLRACE_ASSIGN_OR_RETURN(
         ModelRepository::Page page,
         app_.repository.List(request->name(), request->page_size(), request->page_token()));
-    for (const ModelHandle& model : page.models) WriteModel(*model, response->add_models());
-    response->set_next_page_token(std::move(page.next_token));
+    WritePage(std::move(page), request->name(), app_.config.limits, response);
     return absl::OkStatus();
   }));
   return call;

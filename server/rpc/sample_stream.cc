@@ -72,6 +72,7 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
     RunQuery({.operation = Operation::kSample,
               .model = model_,
               .rows = rows,
+              .cost = {.evaluations = rows},
               .deadline = call_.deadline(),
               .stop = call_.stop().get_token(),
               .admitted = next_row_ > 0,

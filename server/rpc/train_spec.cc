@@ -12,11 +12,14 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
+#include "core/flow/architectures.h"
 
 namespace millrace {
 namespace {
 
 constexpr std::size_t kMaxColumnName = 256;
+// For a choice of architecture before the table is in.
+constexpr std::int64_t kSomeRows = 10'000;
 
 // Columns.
 
@@ -152,6 +155,7 @@ absl::StatusOr<MafChoice> ReadMaf(const v1::MafSpec& maf) {
   if (maf.has_residual()) choice.residual = maf.residual();
   if (maf.has_act_norm()) choice.act_norm = maf.act_norm();
   if (maf.has_whiten()) choice.whiten = maf.whiten();
+  if (maf.has_heavy_tails()) choice.heavy_tails = maf.heavy_tails();
   MILLRACE_ASSIGN_OR_RETURN(choice.mixing, ReadMixing(maf.mixing()));
   MILLRACE_ASSIGN_OR_RETURN(choice.activation, ReadActivation(maf.activation()));
   return choice;
@@ -204,20 +208,29 @@ absl::StatusOr<TrainRequest> ReadTrainSpec(const v1::TrainSpec& spec, const Limi
   MILLRACE_ASSIGN_OR_RETURN(request.columns, ReadColumns(spec, limits));
   MILLRACE_ASSIGN_OR_RETURN(request.architecture, ReadMaf(spec.flow().maf()));
   MILLRACE_ASSIGN_OR_RETURN(request.options, ReadOptions(spec.options()));
-  // Does the choice contradict itself? Rows and width are not known yet; neither matters to that.
-  constexpr std::int64_t kSomeRows = 10'000;
+  // Does the choice contradict itself? The width, not known yet, does not matter to that.
   const int dim = request.columns.empty() ? 2 : static_cast<int>(request.columns.size());
   MILLRACE_RETURN_IF_ERROR(
       ChooseSpec(request.architecture, kSomeRows, dim, request.options.seed).status());
   return request;
 }
 
-absl::Status CheckColumnCount(const TrainRequest& request, int table_columns) {
+absl::Status CheckWidth(const TrainRequest& request, int table_columns, const Limits& limits) {
   const auto described = static_cast<int>(request.columns.size());
-  if (described == 0 || described == table_columns) return absl::OkStatus();
-  return InvalidArgument(
-      "columns", absl::StrCat(described, " columns"),
-      absl::StrCat("one for each of the ", table_columns, " columns of the chunks"));
+  if (described != 0 && described != table_columns) {
+    return InvalidArgument(
+        "columns", absl::StrCat(described, " columns"),
+        absl::StrCat("one for each of the ", table_columns, " columns of the chunks"));
+  }
+  MILLRACE_ASSIGN_OR_RETURN(const FlowSpec flow, ChooseSpec(request.architecture, kSomeRows,
+                                                            table_columns, request.options.seed));
+  const double parameters = EstimateParameters(flow);
+  if (parameters <= static_cast<double>(limits.max_parameters)) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kResourceExhausted,
+                   {.field = "flow",
+                    .value = absl::StrCat("about ", parameters, " parameters"),
+                    .expected = absl::StrCat("at most ", limits.max_parameters,
+                                             " (--max_parameters): fewer or narrower layers")});
 }
 
 }  // namespace millrace

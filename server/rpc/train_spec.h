@@ -18,8 +18,9 @@ namespace millrace {
 absl::StatusOr<TrainRequest> ReadTrainSpec(const v1::TrainSpec& spec, const Limits& limits);
 
 // What can only be checked once the width of the table is known: INVALID_ARGUMENT when the spec
-// describes another number of columns, and more than none.
-absl::Status CheckColumnCount(const TrainRequest& request, int table_columns);
+// describes another number of columns, and more than none; RESOURCE_EXHAUSTED (field "flow") for
+// more than limits.max_parameters parameters, if every column varies.
+absl::Status CheckWidth(const TrainRequest& request, int table_columns, const Limits& limits);
 
 }  // namespace millrace
 

@@ -12,11 +12,14 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
+#include "millrace/v1/density_service.grpc.pb.h"
 
 extern char** environ;
 
@@ -137,6 +140,35 @@ TEST(Program, AFlagBeatsTheEnvironmentWhichBeatsTheDefault) {
   EXPECT_EQ(program.Wait(), 0);
 }
 
+TEST(Program, NamesTheVariablesThatItDoesNotKnow) {
+  Program program({kAnyPort, kAnyMetricsPort},
+                  {"MILLRACE_MODELDIR=/models", "MILLRACE_MAX_DEADLINE=5m", "MILLRACE_DATA=/data",
+                   "MILLRACE_SERVER=localhost:1"});
+  ASSERT_TRUE(program.WaitFor(" serving "));
+  const std::string log = program.Output();
+  EXPECT_NE(log.find("MILLRACE_MODELDIR"), std::string::npos) << log;
+  for (const char* known : {"MILLRACE_MAX_DEADLINE", "MILLRACE_DATA", "MILLRACE_SERVER"})
+    EXPECT_EQ(log.find(known), std::string::npos) << log;
+}
+
+TEST(Program, WhatLibrariesLogIsJsonToo) {
+  Program program({kAnyPort, "--metrics_address=", "--log_format=json"});
+  ASSERT_TRUE(program.WaitFor("\"event\":\"serving\""));
+  const std::string log = program.Output();
+  const std::size_t port = log.find("\"port\":\"") + 8;
+  const auto stub = v1::DensityService::NewStub(
+      grpc::CreateChannel("127.0.0.1:" + log.substr(port, log.find('"', port) - port),
+                          grpc::InsecureChannelCredentials()));
+  v1::LogProbRequest request;
+  request.set_name("\xff");  // no UTF-8
+  v1::LogProbResponse response;
+  grpc::ClientContext context;
+  EXPECT_FALSE(stub->LogProb(&context, request, &response).ok());
+  EXPECT_TRUE(program.WaitFor("\"event\":\"protobuf\""));
+  std::istringstream lines(program.Output());
+  for (std::string line; std::getline(lines, line);) EXPECT_EQ(line.substr(0, 9), "{\"time\":\"");
+}
+
 TEST(Program, RefusesABadConfiguration) {
   struct Case {
     std::vector<std::string> arguments;
@@ -151,6 +183,9 @@ TEST(Program, RefusesABadConfiguration) {
       {{"--no_such_flag=1"}, {}, "no_such_flag"},
       {{"stray"}, {}, "stray"},
       {{"--address=no.such.host.invalid:1", kAnyMetricsPort}, {}, "--address"},
+      {{"--address=nonsense"}, {}, "reason=\"--address: nonsense; expected host:port"},
+      {{"--metrics_address=127.0.0.1:99999"}, {}, "--metrics_address: 127.0.0.1:99999; expected"},
+      {{"--address=nonsense", "--log_format=json"}, {}, "{\"time\""},
   };
   for (const Case& test : cases) {
     Program program(test.arguments, test.environment);

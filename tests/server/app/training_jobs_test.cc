@@ -146,6 +146,26 @@ TEST_F(TrainingJobsTest, ShutdownEndsTrainingsAndTakesNoMore) {
   EXPECT_TRUE(absl::IsUnavailable(jobs->Reserve("d", {}).status()));
 }
 
+TEST_F(TrainingJobsTest, StopWaitsForNoTraining) {
+  std::promise<void> started, release;
+  auto jobs = Jobs(1,
+                   [&](const TrainRequest&, RowsView<const double>, const ProgressCallback&,
+                       const std::stop_token&) -> absl::StatusOr<Model> {
+                     started.set_value();
+                     release.get_future().wait();
+                     return absl::CancelledError("stopped");
+                   });
+  std::stop_source stop;
+  std::promise<Result> done;
+  jobs->Start(*jobs->Reserve("moons", stop), MakeJob(done));
+  started.get_future().wait();
+  jobs->Stop();
+  EXPECT_TRUE(stop.stop_requested());
+  EXPECT_TRUE(absl::IsUnavailable(jobs->Reserve("other", {}).status()));
+  release.set_value();
+  EXPECT_TRUE(absl::IsUnavailable(done.get_future().get().status()));
+}
+
 TEST_F(TrainingJobsTest, ShutdownStopsWhoStillUploads) {
   auto jobs = Jobs(1, AtOnce);
   std::stop_source uploading;

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -14,23 +15,36 @@ namespace millrace {
 namespace {
 
 TEST(WorkQueueRules, AdmissionTable) {
-  constexpr QueueLimits kLimits{.max_items = 3, .max_rows = 100};
+  constexpr QueueLimits kLimits{.max_items = 3, .max_cost = {.evaluations = 100, .bytes = 1000}};
   struct Case {
     QueueLoad load;
-    std::int64_t rows;
-    bool admitted;
+    WorkCost cost;
+    std::string full;  // the flag that refuses; empty where admitted
   };
+  const std::string evaluations = "--max_queue_evaluations";
+  const std::string bytes = "--max_queue_bytes";
   const Case cases[] = {
-      {{0, 0}, 1, true},   {{0, 0}, 100, true},  {{0, 0}, 5000, true},  // an empty queue takes any
-      {{1, 60}, 40, true}, {{1, 60}, 41, false}, {{2, 100}, 0, true},   {{2, 100}, 1, false},
-      {{3, 3}, 1, false},  {{3, 3}, 0, false},   {{1, 5000}, 1, false},
+      {{0, {0, 0}}, {1, 1}, ""},
+      {{0, {0, 0}}, {5000, 5000}, ""},  // an empty queue takes any
+      {{1, {60, 0}}, {40, 0}, ""},
+      {{1, {60, 0}}, {41, 0}, evaluations},
+      {{2, {100, 0}}, {0, 0}, ""},
+      {{2, {100, 0}}, {1, 0}, evaluations},
+      {{1, {5000, 0}}, {1, 0}, evaluations},
+      {{1, {0, 600}}, {0, 400}, ""},
+      {{1, {0, 600}}, {0, 401}, bytes},
+      {{1, {0, 5000}}, {0, 1}, bytes},
+      {{3, {3, 3}}, {0, 0}, "--max_queue_requests"},
   };
   for (const Case& test : cases) {
-    const absl::Status status = CheckAdmission(kLimits, test.load, test.rows);
-    EXPECT_EQ(status.ok(), test.admitted)
-        << test.load.items << " " << test.load.rows << " " << test.rows;
-    if (!test.admitted) {
-      EXPECT_TRUE(absl::IsUnavailable(status));
+    const absl::Status status = CheckAdmission(kLimits, test.load, test.cost);
+    SCOPED_TRACE(testing::Message() << test.load.items << " " << test.load.cost.evaluations << " "
+                                    << test.cost.evaluations << " " << test.cost.bytes);
+    if (test.full.empty()) {
+      EXPECT_TRUE(status.ok()) << status;
+    } else {
+      EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+      EXPECT_NE(status.message().find("(" + test.full + ")"), absl::string_view::npos) << status;
     }
   }
 }
@@ -65,8 +79,8 @@ class Blocker {
   std::promise<void> gate_;
 };
 
-WorkItem Reporting(std::promise<absl::Status>& result, std::int64_t rows = 1) {
-  return {.rows = rows, .run = [&result](const absl::Status& status, absl::Duration) {
+WorkItem Reporting(std::promise<absl::Status>& result, const WorkCost& cost = {1, 1}) {
+  return {.cost = cost, .run = [&result](const absl::Status& status, absl::Duration) {
             result.set_value(OwnStatus(status));
           }};
 }
@@ -75,14 +89,13 @@ TEST(WorkQueue, RunsEveryItemOnceOnManyThreads) {
   Metrics metrics;
   std::atomic<int> ran{0};
   {
-    WorkQueue queue({.max_items = 10'000, .max_rows = 10'000}, 4, metrics);
+    WorkQueue queue({.max_items = 10'000}, 4, metrics);
     std::vector<std::thread> producers;
     for (int p = 0; p < 4; ++p) {
       producers.emplace_back([&] {
         for (int i = 0; i < 200; ++i) {
           EXPECT_TRUE(queue
-                          .Submit({.rows = 1,
-                                   .run = [&ran](const absl::Status&,
+                          .Submit({.run = [&ran](const absl::Status&,
                                                  absl::Duration) { ran.fetch_add(1); }})
                           .ok());
         }
@@ -95,7 +108,7 @@ TEST(WorkQueue, RunsEveryItemOnceOnManyThreads) {
 
 TEST(WorkQueue, RefusesWhenFullAndTakesAgainAfterwards) {
   Metrics metrics;
-  WorkQueue queue({.max_items = 2, .max_rows = 100}, 1, metrics);
+  WorkQueue queue({.max_items = 2}, 1, metrics);
   Blocker blocker(queue);
   std::promise<absl::Status> first, second, third;
   EXPECT_TRUE(queue.Submit(Reporting(first)).ok());
@@ -108,6 +121,24 @@ TEST(WorkQueue, RefusesWhenFullAndTakesAgainAfterwards) {
   EXPECT_TRUE(first.get_future().get().ok());
   EXPECT_TRUE(second.get_future().get().ok());
   EXPECT_TRUE(third.get_future().get().ok());
+}
+
+TEST(WorkQueue, WhatWaitsCountsUntilItRuns) {
+  Metrics metrics;
+  WorkQueue queue({.max_items = 10, .max_cost = {.evaluations = 10, .bytes = 100}}, 1, metrics);
+  for (const WorkCost& whole : {WorkCost{10, 0}, WorkCost{0, 100}}) {
+    Blocker blocker(queue);
+    std::promise<absl::Status> first, second, third;
+    EXPECT_TRUE(queue.Submit(Reporting(first, whole)).ok());
+    EXPECT_TRUE(absl::IsUnavailable(queue.Submit(Reporting(second, whole))));
+    blocker.Release();
+    EXPECT_TRUE(first.get_future().get().ok());
+    Blocker next(queue);
+    EXPECT_TRUE(queue.Submit(Reporting(second, {})).ok());  // no longer empty, but nothing counts
+    EXPECT_TRUE(queue.Submit(Reporting(third, whole)).ok());
+    next.Release();
+    EXPECT_TRUE(third.get_future().get().ok());
+  }
 }
 
 TEST(WorkQueue, DropsWhatIsTooLateOrNotWanted) {

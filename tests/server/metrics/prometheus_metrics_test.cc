@@ -62,8 +62,21 @@ TEST(PrometheusMetrics, SeriesOfAModelLiveAsLongAsTheModel) {
   EXPECT_TRUE(Has(Text(metrics), "millrace_compute_seconds_count{" + labels + "} 2"));
   EXPECT_TRUE(Has(Text(metrics), "millrace_requests_total{" + status + "} 1"));
 
+  TrainingReport report;
+  report.fit = {.rows = 80, .mean = -1.0};
+  report.validation = {.rows = 10, .mean = std::numeric_limits<double>::quiet_NaN()};
+  report.held_out = {.rows = 10, .mean = 2.0};
+  metrics.ModelReport("moons", 1, report);
+  const std::string of_version = "{model=\"moons\",split=\"held_out\",version=\"1\"}";
+  EXPECT_TRUE(Has(Text(metrics), "millrace_model_loss" + of_version + " -2"));
+  EXPECT_TRUE(
+      Has(Text(metrics), "millrace_model_loss{model=\"moons\",split=\"train\",version=\"1\"} 1"));
+  EXPECT_EQ(Text(metrics).find("millrace_model_loss{model=\"moons\",split=\"validation\""),
+            std::string::npos);  // never NaN
+
   metrics.TrainingLoss("moons", 1.5, 2.5);
   metrics.ModelUnloaded("moons", 1);
+  EXPECT_EQ(Text(metrics).find("millrace_model_loss{"), std::string::npos);
   EXPECT_EQ(Text(metrics).find("op=\"score\""), std::string::npos);
   EXPECT_TRUE(Has(Text(metrics), "millrace_train_loss{model=\"moons\",split=\"train\"} 1.5"));
   metrics.ModelUnloaded("moons", 2);
@@ -77,6 +90,9 @@ TEST(PrometheusMetrics, NoEventBringsAnUnknownModelIn) {
   metrics.Computed("ghost", 1,
                    {Operation::kScore, 5, absl::Milliseconds(1), absl::Milliseconds(2)});
   metrics.QueryEnded("ghost", 1, Operation::kScore, absl::StatusCode::kOk);
+  TrainingReport report;
+  report.fit.rows = 1;
+  metrics.ModelReport("ghost", 1, report);
   metrics.ModelUnloaded("ghost", 1);
   metrics.TrainingLoss("ghost", 1.0, 1.0);
   metrics.TrainingEnded("ghost");  // failed: no version was published

@@ -91,6 +91,10 @@ TEST(Metrics, CountExactly) {
   EXPECT_TRUE(Has(text, "millrace_train_jobs 0"));
   EXPECT_TRUE(Has(text, "millrace_build_info{version=\"0.0.0\"} 1"));
   EXPECT_NE(text.find("millrace_train_loss{model=\"moons\",split=\"train\"}"), std::string::npos);
+  // Of the version trained above, and of the one that was loaded.
+  EXPECT_NE(text.find("\nmillrace_model_loss{model=\"moons\",split=\"held_out\",version=\"1\"}"),
+            std::string::npos);
+  EXPECT_TRUE(Has(text, "millrace_model_loss{model=\"small\",split=\"held_out\",version=\"1\"} 4"));
   EXPECT_NE(text.find("process_resident_memory_bytes"), std::string::npos);
   EXPECT_EQ(text.find("ghost"), std::string::npos);
   std::istringstream lines(text);

@@ -121,5 +121,33 @@ TEST(ModelService, ListsInPagesAndDeletes) {
   EXPECT_FALSE(std::filesystem::exists(server.model_dir() + "/a/1"));
 }
 
+TEST(ModelService, APageFitsAMessage) {
+  constexpr std::int64_t kMessage = 4096;
+  InProcessServer server([](Config& config) {
+    config.limits.max_message_bytes = kMessage;
+    const std::string bytes = *EncodeModel(SmallModel());
+    for (int version = 2; version <= 30; ++version) {
+      PutFile(config, "small/" + std::to_string(version) + "/model.safetensors", bytes);
+    }
+  });
+  v1::ListModelsRequest request;
+  request.set_name("small");
+  std::uint64_t listed = 0;
+  int pages = 0;
+  do {
+    grpc::ClientContext context;
+    v1::ListModelsResponse response;
+    const grpc::Status status = server.models().ListModels(&context, request, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_LE(response.ByteSizeLong(), static_cast<std::size_t>(kMessage));
+    ASSERT_GT(response.models_size(), 0);
+    for (const v1::Model& model : response.models()) EXPECT_EQ(model.version(), ++listed);
+    request.set_page_token(response.next_page_token());
+    ++pages;
+  } while (!request.page_token().empty());
+  EXPECT_EQ(listed, 30U);
+  EXPECT_LT(pages, 30);  // several models a page
+}
+
 }  // namespace
 }  // namespace millrace

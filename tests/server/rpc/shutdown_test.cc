@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <thread>
 
 #include "core/cpu/cpu_backend.h"
 #include "gtest/gtest.h"
+#include "tests/server/support/gated_backend.h"
 #include "tests/server/support/in_process_server.h"
 
 namespace millrace {
@@ -15,23 +17,20 @@ using grpc::StatusCode;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-grpc::Status LogProb(InProcessServer& server) {
-  v1::LogProbRequest request;
-  request.set_name("small");
-  *request.mutable_rows() = SmallRows(1);
-  v1::LogProbResponse response;
-  grpc::ClientContext context;
-  return server.density().LogProb(&context, request, &response);
+bool IsEndedByServer(const grpc::Status& status) {
+  return status.error_code() == StatusCode::CANCELLED ||
+         status.error_code() == StatusCode::UNAVAILABLE;
 }
 
 TEST(Shutdown, AnIdleServerEndsAtOnce) {
-  InProcessServer server;
+  InProcessServer server(ExposeMetrics);
   EXPECT_TRUE(LogProb(server).ok());
   const auto begin = steady_clock::now();
   server.server().Stop();
   server.server().Stop();  // again is harmless
   EXPECT_LT(steady_clock::now() - begin, milliseconds(1500));
   EXPECT_EQ(LogProb(server).error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_EQ(server.server().metrics_port(), 0);
 }
 
 TEST(Shutdown, GoesOnWorkingForTheDrainDelay) {
@@ -69,27 +68,51 @@ TEST(Shutdown, EndsTrainingsAndUploadsAndPublishesNothing) {
 
 TEST(Shutdown, ACallThatOutlastsTheGraceIsCancelled) {
   InProcessServer server([](Config& config) {
-    config.limits.max_request_rows = 100'000;
+    AllowEndless(config);
     config.shutdown_grace = absl::Milliseconds(200);
   });
   grpc::Status status;
   std::thread call([&] {
-    v1::ScoreRequest request;
-    request.set_name("small");
-    *request.mutable_rows() = SmallRows(16'000);
-    request.set_contributions(v1::CONTRIBUTIONS_CONDITIONAL);
     v1::ScoreResponse response;
     grpc::ClientContext context;
-    status = server.density().Score(&context, request, &response);
+    status = server.density().Score(&context, EndlessRequest(), &response);
   });
   std::this_thread::sleep_for(milliseconds(300));
   const auto begin = steady_clock::now();
   server.server().Stop();
   EXPECT_LT(steady_clock::now() - begin, milliseconds(3000));
   call.join();
-  EXPECT_TRUE(status.error_code() == StatusCode::CANCELLED ||
-              status.error_code() == StatusCode::UNAVAILABLE)
-      << status.error_message();
+  EXPECT_TRUE(IsEndedByServer(status)) << status.error_message();
+}
+
+TEST(Shutdown, ATrainingThatDoesNotLookUpKeepsNoOtherCallAlive) {
+  const auto gate = std::make_shared<Gate>();
+  InProcessServer server(
+      [](Config& config) {
+        config.limits.max_sample_rows = 1'000'000'000;
+        config.shutdown_grace = absl::Milliseconds(200);
+      },
+      MakeGatedBackend(gate));
+  gate->Close();
+  std::thread training([&] {
+    EXPECT_FALSE(Train(server.density(), TrainMessages(QuickSpec("stuck"), {QuickTable()})).ok());
+  });
+  gate->AwaitCaller();
+  v1::SampleRequest request;
+  request.set_name("small");
+  request.set_count(1'000'000'000);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + milliseconds(20'000));
+  const auto samples = server.density().Sample(&context, request);
+  v1::SampleResponse chunk;
+  EXPECT_TRUE(samples->Read(&chunk));
+  std::thread stop([&] { server.server().Stop(); });
+  while (samples->Read(&chunk)) {
+  }
+  EXPECT_TRUE(IsEndedByServer(samples->Finish()));
+  gate->Open();
+  stop.join();
+  training.join();
 }
 
 TEST(Start, SaysThatThePortIsTaken) {

@@ -45,6 +45,7 @@ TEST(TrainSpec, ReadsEveryField) {
   maf->set_mixing(v1::MIXING_LU);
   maf->set_activation(v1::ACTIVATION_TANH);
   maf->set_act_norm(true);
+  maf->set_heavy_tails(false);
   v1::TrainingOptions* options = spec.mutable_options();
   options->set_batch_size(32);
   options->set_max_epochs(7);
@@ -74,6 +75,7 @@ TEST(TrainSpec, ReadsEveryField) {
   EXPECT_EQ(request->architecture.mixing, Mixing::kLu);
   EXPECT_EQ(request->architecture.activation, Activation::kTanh);
   EXPECT_EQ(request->architecture.act_norm, true);
+  EXPECT_EQ(request->architecture.heavy_tails, false);
   EXPECT_EQ(request->options.batch_size, 32);
   EXPECT_EQ(request->options.max_epochs, 7);
   EXPECT_EQ(request->options.max_duration, absl::Seconds(90));
@@ -183,10 +185,22 @@ TEST(TrainSpec, TooManyColumns) {
 
 TEST(TrainSpec, ColumnsMustMatchTheTable) {
   TrainRequest request;
-  EXPECT_TRUE(CheckColumnCount(request, 5).ok());
+  EXPECT_TRUE(CheckWidth(request, 5, kLimits).ok());
   request.columns.resize(2);
-  EXPECT_TRUE(CheckColumnCount(request, 2).ok());
-  EXPECT_EQ(DetailOf(CheckColumnCount(request, 3)).field, "columns");
+  EXPECT_TRUE(CheckWidth(request, 2, kLimits).ok());
+  EXPECT_EQ(DetailOf(CheckWidth(request, 3, kLimits)).field, "columns");
+}
+
+TEST(TrainSpec, TheFlowHasALimitAtTheWidthOfTheTable) {
+  TrainRequest request;
+  request.architecture.layers = 1;
+  request.architecture.hidden_sizes = {10};
+  constexpr Limits kFewParameters{.max_parameters = 200};
+  EXPECT_TRUE(CheckWidth(request, 2, kFewParameters).ok());
+  const absl::Status status = CheckWidth(request, 20, kFewParameters);
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_EQ(DetailOf(status).field, "flow");
+  EXPECT_NE(DetailOf(status).expected.find("--max_parameters"), std::string::npos);
 }
 
 }  // namespace

@@ -9,6 +9,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/cpu/cpu_backend.h"
@@ -27,6 +29,7 @@ Config TestConfig(const std::string& model_dir) {
   config.model_dir = model_dir;
   config.limits = {.max_message_bytes = 1 << 20,
                    .max_request_rows = 1000,
+                   .max_request_evaluations = 1'000'000,
                    .max_columns = 8,
                    .max_sample_rows = 5000,
                    .max_train_rows = 2000,
@@ -37,8 +40,9 @@ Config TestConfig(const std::string& model_dir) {
 
 }  // namespace
 
-InProcessServer::InProcessServer(const std::function<void(Config&)>& adjust)
-    : backend_(CreateCpuBackend({.threads = 2})) {
+InProcessServer::InProcessServer(const std::function<void(Config&)>& adjust,
+                                 std::unique_ptr<Backend> backend)
+    : backend_(backend != nullptr ? std::move(backend) : CreateCpuBackend({.threads = 2})) {
   std::filesystem::create_directories(folder_.path() + "/small/1");
   EXPECT_TRUE(SaveModel(SmallModel(), folder_.path() + "/small/1/model.safetensors").ok());
   Config config = TestConfig(folder_.path());
@@ -95,6 +99,38 @@ v1::Matrix SmallRows(std::uint32_t rows) {
                   {std::sin(r), 10.0 + std::cos(r), 7.0, 0.5 + 0.4 * std::sin(3.0 * r)});
   }
   return MakeMatrix(rows, 4, values);
+}
+
+grpc::Status LogProb(InProcessServer& server, std::chrono::system_clock::time_point deadline) {
+  v1::LogProbRequest request;
+  request.set_name("small");
+  *request.mutable_rows() = SmallRows(1);
+  v1::LogProbResponse response;
+  grpc::ClientContext context;
+  if (deadline != std::chrono::system_clock::time_point::max()) context.set_deadline(deadline);
+  return server.density().LogProb(&context, request, &response);
+}
+
+bool AnswersSoon(InProcessServer& server) {
+  const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(30);
+  while (true) {
+    const grpc::Status status = LogProb(server, deadline);
+    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return status.ok();
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+v1::ScoreRequest EndlessRequest() {
+  v1::ScoreRequest request;
+  request.set_name("small");
+  *request.mutable_rows() = SmallRows(16'000);
+  request.set_contributions(v1::CONTRIBUTIONS_CONDITIONAL);
+  return request;
+}
+
+void AllowEndless(Config& config) {
+  config.limits.max_request_rows = 100'000;
+  config.limits.max_request_evaluations = 1'000'000'000;
 }
 
 v1::ErrorDetail DetailOf(const grpc::Status& status) {

@@ -2,6 +2,7 @@
 #ifndef MILLRACE_TESTS_SERVER_SUPPORT_IN_PROCESS_SERVER_H_
 #define MILLRACE_TESTS_SERVER_SUPPORT_IN_PROCESS_SERVER_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,12 +20,15 @@
 namespace millrace {
 
 // A real server on loopback that serves SmallModel as "small" version 1, with stubs that talk to
-// it. Its limits are low, so that tests reach them: 1000 rows a request, 8 columns, 5000 rows a
-// sample, tables of 2000 rows or 32 kB, messages of 1 MiB. `adjust` may change the configuration
-// first; metrics are exposed by ExposeMetrics only, since their end takes two seconds.
+// it. Its limits are low, so that tests reach them: 1000 rows and a million evaluations a request,
+// 8 columns, 5000 rows a sample, tables of 2000 rows or 32 kB, messages of 1 MiB. `adjust` may
+// change the configuration first; metrics are exposed by ExposeMetrics only. The backend is the
+// CPU's unless one is given.
 class InProcessServer {
  public:
-  explicit InProcessServer(const std::function<void(Config&)>& adjust = [](Config&) {});
+  explicit InProcessServer(
+      const std::function<void(Config&)>& adjust = [](Config&) {},
+      std::unique_ptr<Backend> backend = nullptr);
 
   v1::DensityService::Stub& density() { return *density_; }
   v1::ModelService::Stub& models() { return *models_; }
@@ -51,6 +55,17 @@ inline void ExposeMetrics(Config& config) { config.metrics_address = "127.0.0.1:
 v1::Matrix MakeMatrix(std::uint32_t rows, std::uint32_t cols, const std::vector<double>& values);
 // `rows` rows within the support of SmallModel.
 v1::Matrix SmallRows(std::uint32_t rows);
+
+// The log-density of one row, as the server answers it.
+grpc::Status LogProb(InProcessServer& server, std::chrono::system_clock::time_point deadline =
+                                                  std::chrono::system_clock::time_point::max());
+// The same until the server is no longer full, within half a minute: callers hear of their
+// deadlines before the worker has let go of their work.
+bool AnswersSoon(InProcessServer& server);
+
+// Work that takes minutes, for a server with AllowEndless.
+v1::ScoreRequest EndlessRequest();
+void AllowEndless(Config& config);
 
 // The detail of a failed call; empty where there is none.
 v1::ErrorDetail DetailOf(const grpc::Status& status);

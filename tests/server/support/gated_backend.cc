@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/server/support/gated_backend.h"
+
+#include <utility>
+
+#include "core/cpu/cpu_backend.h"
+
+namespace millrace {
+namespace {
+
+class GatedBackend final : public Backend {
+ public:
+  explicit GatedBackend(std::shared_ptr<Gate> gate)
+      : gate_(std::move(gate)), cpu_(CreateCpuBackend({.threads = 2})) {}
+
+  absl::StatusOr<std::shared_ptr<const DeviceWeights>> Upload(
+      std::shared_ptr<const Flow> flow, std::span<const float> parameters) override {
+    return cpu_->Upload(std::move(flow), parameters);
+  }
+  absl::Status LogProb(const DeviceWeights& weights, RowsView<const float> x,
+                       RowsView<const float> context, std::span<double> log_prob,
+                       std::stop_token stop) override {
+    gate_->Pass();
+    return cpu_->LogProb(weights, x, context, log_prob, std::move(stop));
+  }
+  absl::Status ChainTerms(const DeviceWeights& weights, RowsView<const float> x,
+                          RowsView<const float> context, RowsView<double> terms,
+                          std::stop_token stop) override {
+    return cpu_->ChainTerms(weights, x, context, terms, std::move(stop));
+  }
+  absl::Status Forward(const DeviceWeights& weights, RowsView<const float> x,
+                       RowsView<const float> context, RowsView<float> out,
+                       std::span<double> log_det, std::stop_token stop) override {
+    return cpu_->Forward(weights, x, context, out, log_det, std::move(stop));
+  }
+  absl::Status Inverse(const DeviceWeights& weights, RowsView<const float> z,
+                       RowsView<const float> context, RowsView<float> out,
+                       std::span<double> log_det, std::stop_token stop) override {
+    return cpu_->Inverse(weights, z, context, out, log_det, std::move(stop));
+  }
+  absl::Status Sample(const DeviceWeights& weights, std::uint64_t seed, std::uint64_t first_row,
+                      double temperature, RowsView<const float> context, RowsView<float> out,
+                      std::span<double> log_prob, std::stop_token stop) override {
+    return cpu_->Sample(weights, seed, first_row, temperature, context, out, log_prob,
+                        std::move(stop));
+  }
+  absl::StatusOr<std::unique_ptr<TrainSession>> StartTraining(std::shared_ptr<const Flow> flow,
+                                                              const TrainState& state) override {
+    gate_->Pass();
+    return cpu_->StartTraining(std::move(flow), state);
+  }
+  absl::StatusOr<Moments> ComputeMoments(const Flow& flow, std::span<const float> parameters,
+                                         int transforms, RowsView<const float> x,
+                                         RowsView<const float> context,
+                                         std::stop_token stop) override {
+    return cpu_->ComputeMoments(flow, parameters, transforms, x, context, std::move(stop));
+  }
+
+ private:
+  const std::shared_ptr<Gate> gate_;
+  const std::unique_ptr<Backend> cpu_;
+};
+
+}  // namespace
+
+void Gate::Close() {
+  const std::lock_guard lock(mutex_);
+  open_ = false;
+}
+
+void Gate::Open() {
+  const std::lock_guard lock(mutex_);
+  open_ = true;
+  changed_.notify_all();
+}
+
+void Gate::AwaitCaller() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return waiting_ > 0; });
+}
+
+void Gate::Pass() {
+  std::unique_lock lock(mutex_);
+  ++callers_;
+  ++waiting_;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return open_; });
+  --waiting_;
+}
+
+int Gate::callers() {
+  const std::lock_guard lock(mutex_);
+  return callers_;
+}
+
+std::unique_ptr<Backend> MakeGatedBackend(std::shared_ptr<Gate> gate) {
+  return std::make_unique<GatedBackend>(std::move(gate));
+}
+
+}  // namespace millrace

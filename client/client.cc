@@ -4,16 +4,20 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/call.h"
 #include "client/channel.h"
+#include "client/status.h"
 #include "client/wire.h"
 
 namespace millrace::client {
 namespace {
 
-// Quadrature makes a row some hundred times as expensive, so fewer go into one request.
+// Quadrature evaluates the flow some hundred times for each element of a conditional request, so
+// fewer go into one.
 constexpr std::int64_t kConditionalRows = 256;
+constexpr std::int64_t kConditionalElements = 16384;
 
 std::int64_t RowsPerRequest(const ClientOptions& options, int cols) {
   const std::int64_t row_bytes = std::int64_t{cols} * static_cast<std::int64_t>(sizeof(double));
@@ -74,8 +78,17 @@ void SetRows(const Table& table, std::int64_t begin, std::int64_t count, Request
   *request.mutable_column_names() = {table.column_names.begin(), table.column_names.end()};
 }
 
-// Sends `table` in parts of at most `part_rows` rows and hands each reply to `absorb` with its
-// number of rows. The first reply's version is asked of the others. Returns it.
+// Whether fewer rows may pass: the server names their number, or the message is too large for gRPC,
+// which gives no detail.
+bool MayBeTooManyRows(const absl::Status& status) {
+  if (!absl::IsResourceExhausted(status)) return false;
+  const auto detail = ErrorDetailOf(status);
+  return !detail || absl::EndsWith(detail->field(), ".rows");
+}
+
+// Sends `table` in parts of at most `part_rows` rows, from where the server finds one too large of
+// half as many, and hands each reply to `absorb` with its number of rows. The first reply's version
+// is asked of the others. Returns it.
 template <typename Request, typename Response, typename Absorb>
 absl::StatusOr<std::uint64_t> InParts(v1::DensityService::Stub& stub,
                                       grpc::Status (v1::DensityService::Stub::*method)(
@@ -84,13 +97,18 @@ absl::StatusOr<std::uint64_t> InParts(v1::DensityService::Stub& stub,
                                       const ClientOptions& options, const CallOptions& call,
                                       Absorb absorb) {
   if (absl::Status status = CheckTable(table); !status.ok()) return status;
-  for (std::int64_t begin = 0; begin < table.rows; begin += part_rows) {
+  for (std::int64_t begin = 0; begin < table.rows;) {
     const std::int64_t count = std::min(part_rows, table.rows - begin);
     SetRows(table, begin, count, request);
     const absl::StatusOr<Response> response = Unary(stub, method, request, options, call);
+    if (count > 1 && MayBeTooManyRows(response.status())) {
+      part_rows = count / 2;
+      continue;
+    }
     if (!response.ok()) return CountRowsFrom(begin, response.status());
     request.set_version(response->version());
     if (absl::Status status = absorb(*response, count); !status.ok()) return status;
+    begin += count;
   }
   return request.version();
 }
@@ -145,7 +163,9 @@ absl::StatusOr<ScoreResult> Client::Score(const ModelRef& model, const Table& ro
   request.set_contributions(options.contributions);
   std::int64_t part_rows = RowsPerRequest(options_, std::max(rows.cols, 1));
   if (options.contributions == v1::CONTRIBUTIONS_CONDITIONAL) {
-    part_rows = std::min(part_rows, kConditionalRows);
+    part_rows =
+        std::min(part_rows, std::clamp<std::int64_t>(kConditionalElements / std::max(rows.cols, 1),
+                                                     1, kConditionalRows));
   }
   const bool contributions = options.contributions == v1::CONTRIBUTIONS_CONDITIONAL ||
                              options.contributions == v1::CONTRIBUTIONS_CHAIN;

@@ -114,7 +114,8 @@ class Client {
 
   // Methods that take rows: named columns are matched by name in any order, nameless ones by
   // position. A large table is sent as several requests, one after the other and each with its own
-  // timeout; all use the version that answered the first. Rows are counted over the whole table in
+  // timeout; all use the version that answered the first. Where the server finds a request too
+  // large, half as many rows are sent, down to one. Rows are counted over the whole table in
   // errors.
   absl::StatusOr<LogProbResult> LogProb(const ModelRef& model, const Table& rows,
                                         const CallOptions& call = {}) const;
@@ -134,7 +135,7 @@ class Client {
                                                 const CallOptions& call = {}) const;
 
   // Draws rows; the first form hands each chunk on as it arrives (columns named in every chunk) and
-  // returns the version.
+  // returns the version. The timeout bounds the wait for each chunk, not the whole.
   absl::StatusOr<std::uint64_t> Sample(const ModelRef& model, const SampleOptions& options,
                                        const TableSink& sink, const CallOptions& call = {}) const;
   absl::StatusOr<SampleResult> Sample(const ModelRef& model, const SampleOptions& options,

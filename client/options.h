@@ -19,7 +19,10 @@ struct ClientOptions {
   std::string target = "localhost:50051";  // gRPC name syntax: host:port, dns:///…, unix:…
   std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;  // null: plain text
 
-  absl::Duration timeout = absl::Seconds(60);      // of one request, its repetitions included
+  // Of one request, its repetitions included; of Sample, of the wait for each message: the stream
+  // may last as long as rows keep coming and the caller takes to use them, within what the server
+  // grants (its --max_deadline).
+  absl::Duration timeout = absl::Seconds(60);
   absl::Duration train_timeout = absl::Hours(24);  // of one training, upload included
 
   // Calls that change nothing are repeated on UNAVAILABLE, by gRPC's own retry policy: after random
@@ -31,7 +34,7 @@ struct ClientOptions {
 
   // Larger tables are cut into several requests or stream messages, each with at least one row.
   std::int64_t request_rows = 16384;     // most rows
-  std::int64_t request_bytes = 2 << 20;  // most bytes of numbers
+  std::int64_t request_bytes = 2 << 20;  // most bytes of numbers; of Train, 64 KiB at most
   int max_reply_bytes = 256 << 20;       // larger replies are RESOURCE_EXHAUSTED
 };
 

@@ -7,12 +7,17 @@
 #include "absl/strings/str_cat.h"
 #include "client/call.h"
 #include "client/client.h"
+#include "client/patience.h"
 #include "client/wire.h"
 
 namespace millrace::client {
 namespace {
 
 using TrainStream = grpc::ClientReaderWriter<v1::TrainRequest, v1::TrainResponse>;
+
+// Most bytes of numbers in a message of Train, which is never sent again in smaller ones: a server
+// that grants less than the default still takes it.
+constexpr std::int64_t kTrainChunkBytes = 64 << 10;
 
 // How the upload of a table ended.
 struct Upload {
@@ -82,7 +87,8 @@ absl::StatusOr<v1::TrainDone> Client::Train(const v1::TrainSpec& spec, const Tab
                                             const CallOptions& call_options) const {
   Call call(call_options, options_.train_timeout);
   const std::unique_ptr<TrainStream> stream = density_->Train(&call.context());
-  const Upload upload = UploadAll(spec, source, options_.request_bytes, *stream);
+  const Upload upload =
+      UploadAll(spec, source, std::min(options_.request_bytes, kTrainChunkBytes), *stream);
   if (!upload.source.ok()) call.context().TryCancel();
 
   std::optional<v1::TrainDone> done;
@@ -120,14 +126,17 @@ absl::StatusOr<std::uint64_t> Client::Sample(const ModelRef& model, const Sample
   request.set_seed(options.seed);
   request.set_temperature(options.temperature);
 
-  Call call(call_options, options_.timeout);
-  const auto stream = density_->Sample(&call.context(), request);
+  // However long the stream is, only a wait for its next message may run out of time.
+  const absl::Duration timeout = call_options.timeout.value_or(options_.timeout);
+  Call call({.timeout = absl::InfiniteDuration(), .stop = call_options.stop}, timeout);
+  Patience patience(call.context(), timeout);
+  const auto stream = patience.Wait([&] { return density_->Sample(&call.context(), request); });
   v1::SampleResponse response;
   std::uint64_t rows = 0;
   std::uint64_t version = 0;
   Table chunk;
   absl::Status fault;
-  while (fault.ok() && stream->Read(&response)) {
+  while (fault.ok() && patience.Wait([&] { return stream->Read(&response); })) {
     absl::StatusOr<Table> next = NextChunk(response, rows, chunk);
     if (next.ok()) {
       chunk = *std::move(next);
@@ -139,8 +148,13 @@ absl::StatusOr<std::uint64_t> Client::Sample(const ModelRef& model, const Sample
     }
   }
   if (!fault.ok()) call.context().TryCancel();
-  const grpc::Status status = stream->Finish();
+  const grpc::Status status = patience.Wait([&] { return stream->Finish(); });
   if (!fault.ok()) return fault;
+  if (patience.ended() && status.error_code() == grpc::StatusCode::CANCELLED) {
+    return absl::DeadlineExceededError(absl::StrCat("server ", options_.target, ": no rows within ",
+                                                    absl::FormatDuration(timeout), ", after ", rows,
+                                                    " of ", options.count));
+  }
   if (!status.ok()) return FromGrpc(status, options_.target);
   if (rows != options.count) {
     return absl::InternalError(

@@ -5,7 +5,7 @@
 #
 #   deploy/quickstart.sh               two moons, whose exact density is known
 #   deploy/quickstart.sh table.csv     your own table of numbers (.csv or .csv.gz), a row a line;
-#                                      every tenth row is held out
+#                                      every tenth row is held out, so it needs 20
 #
 # As root or with sudo, as often as you like. Models and tables stay in build/quickstart.
 #   MILLRACE_QUICKSTART_DIR   another folder for them
@@ -53,7 +53,8 @@ logged() {
 }
 
 # Splits the table $1 into train.csv and test.csv, every tenth row; absurd.csv is the first two rows
-# of test.csv with each number sent a thousandfold away. A header goes to all three.
+# of test.csv with each number sent a thousandfold away. A header goes to all three. Status 3 where
+# fewer than two rows are held out.
 split_table() {
   zcat -f -- "$1" | awk '
     function is_number(text) {
@@ -73,7 +74,8 @@ split_table() {
       if (++held_out > 2) next
       for (i = 1; i <= NF; ++i) if (is_number($i)) $i = 1000 * (($i < 0 ? -$i : $i) + 1)
       print > "absurd.csv"
-    }'
+    }
+    END { if (held_out < 2) exit 3 }'
 }
 
 echo "== Server"
@@ -94,7 +96,12 @@ if [[ -n "$table" ]]; then
   name=$(basename "${table%.gz}" .csv | tr 'A-Z' 'a-z' |
          sed 's/[^a-z0-9]\+/-/g; s/^[^a-z]*//; s/^\(.\{40\}\).*/\1/; s/-*$//')
   name=${name:-table}
-  split_table "$table"
+  split_table "$table" || {
+    if [[ $? -eq 3 ]]; then
+      echo "quickstart.sh: $table has fewer than 20 rows: every tenth is held out, two at least" >&2
+    fi
+    exit 1
+  }
 else
   name=moons
   run millrace generate two-moons -n 10000 --seed 1 -o train.csv

@@ -27,6 +27,7 @@ int main(int argc, char** argv) {
       "Millrace: train normalizing flows on tables; ask them for densities, scores and samples");
   app.name("millrace");
   app.require_subcommand(0, 1);
+  app.set_version_flag("--version", "millrace " MILLRACE_VERSION, "Print the version and exit");
   absl::Status result;
   millrace::cli::AddTrainCommand(app, result);
   millrace::cli::AddLogProbCommand(app, result);

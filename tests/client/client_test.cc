@@ -73,6 +73,44 @@ TEST(LogProb, BytesLimitAPartAndARowAlwaysFits) {
   EXPECT_EQ(server.calls, 3);
 }
 
+// A request is too large as the server says it, with the field, or as gRPC does, without.
+grpc::Status TooMany(const char* field) {
+  v1::ErrorStatus status;
+  if (field != nullptr) {
+    v1::ErrorDetail detail;
+    detail.set_field(field);
+    status.add_details()->PackFrom(detail);
+  }
+  return {grpc::StatusCode::RESOURCE_EXHAUSTED, "too large", status.SerializeAsString()};
+}
+
+TEST(LogProb, HalvesAPartThatIsTooLargeForTheServer) {
+  for (const char* field : {"rows.rows", static_cast<const char*>(nullptr)}) {
+    FakeServer server;
+    std::vector<std::uint32_t> seen;
+    server.log_prob = [&](auto& context, const auto& request, auto& response) {
+      seen.push_back(request.rows().rows());
+      if (request.rows().rows() > 3) return TooMany(field);
+      return SumRows(context, request, response);
+    };
+    const auto result = server.Connect().LogProb({"moons"}, Counting(10, 2));
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_THAT(seen, ElementsAre(10, 5, 2, 2, 2, 2, 2));
+    EXPECT_THAT(result->log_prob, ElementsAre(1, 5, 9, 13, 17, 21, 25, 29, 33, 37));
+  }
+}
+
+TEST(LogProb, GivesUpWhereOneRowIsTooMuchOrRowsAreNotTheMatter) {
+  FakeServer server;
+  for (const auto& [field, calls] : {std::pair("rows.rows", 3), std::pair("rows.cols", 1)}) {
+    server.calls = 0;
+    server.log_prob = [name = field](auto&, const auto&, auto&) { return TooMany(name); };
+    const auto result = server.Connect().LogProb({"moons"}, Counting(4, 2));
+    EXPECT_EQ(result.status().code(), absl::StatusCode::kResourceExhausted) << result.status();
+    EXPECT_EQ(server.calls, calls) << field;  // 4, 2 and 1 rows; 4 rows
+  }
+}
+
 TEST(LogProb, CountsTheRowAtFaultOverTheWholeTable) {
   FakeServer server;
   server.log_prob = [&](auto& context, const auto& request, auto& response) {
@@ -156,6 +194,24 @@ TEST(Score, WithoutContributionsThereAreNone) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->contributions.rows, 0);
   EXPECT_FALSE(rate_sent);
+}
+
+TEST(Score, TakesFewerRowsOfAWideTableForConditionalContributions) {
+  FakeServer server;
+  std::vector<std::uint32_t> seen;
+  server.score = [&](auto&, const auto& request, auto& response) {
+    seen.push_back(request.rows().rows());
+    FillScore(request, response);
+    response.clear_contribution_column_names();
+    return grpc::Status::OK;
+  };
+  const Client client = server.Connect();
+  const ScoreOptions options = {.contributions = v1::CONTRIBUTIONS_CONDITIONAL};
+  for (const auto& [rows, cols] : {std::pair(300, 2), std::pair(100, 256), std::pair(2, 20000)}) {
+    const auto result = client.Score({"moons"}, Counting(rows, cols), options);
+    ASSERT_TRUE(result.ok()) << result.status();
+  }
+  EXPECT_THAT(seen, ElementsAre(256, 44, 64, 36, 1, 1));
 }
 
 TEST(EncodeDecode, CarryMatricesThere) {

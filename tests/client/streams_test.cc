@@ -247,6 +247,36 @@ TEST(Sample, ASinksErrorCancelsTheStreamAndComesBack) {
   EXPECT_EQ(version.status(), absl::ResourceExhaustedError("disk full"));
 }
 
+TEST(Sample, MayLastLongerThanTheTimeoutWhileRowsCome) {
+  FakeServer server;
+  server.sample = [&](auto&, const auto&, auto& stream) { return SendChunks({1, 1, 1}, stream); };
+  constexpr absl::Duration kTimeout = absl::Seconds(2);
+  const absl::Time begin = absl::Now();
+  std::uint64_t rows = 0;
+  // The caller takes its time; that does not count as waiting.
+  const auto version =
+      server.Connect({.timeout = kTimeout}).Sample({"moons"}, {.count = 3}, [&](const Table&) {
+        absl::SleepFor(++rows == 2 ? kTimeout + absl::Milliseconds(100) : absl::ZeroDuration());
+        return absl::OkStatus();
+      });
+  EXPECT_TRUE(version.ok()) << version.status();
+  EXPECT_EQ(rows, 3u);
+  EXPECT_GT(absl::Now() - begin, kTimeout);
+}
+
+TEST(Sample, WaitsForAChunkNoLongerThanTheTimeout) {
+  FakeServer server;
+  for (const int sent : {0, 1}) {
+    server.sample = [sent](auto& context, const auto&, auto& stream) {
+      if (sent > 0) SendChunks({sent}, stream);
+      return HangUntilCancelled(context);
+    };
+    const auto result = server.Connect().Sample({"moons"}, {.count = 2},
+                                                CallOptions{.timeout = absl::Milliseconds(200)});
+    EXPECT_EQ(result.status().code(), absl::StatusCode::kDeadlineExceeded) << result.status();
+  }
+}
+
 TEST(Sample, IsRepeatedBeforeTheFirstChunkOnly) {
   FakeServer server;
   server.sample = [&](auto&, const auto&, auto& stream) {

@@ -2,11 +2,12 @@
 """A server that is stopped, killed, started again, and shares a machine with another."""
 
 import json
+import os
 import re
 import signal
 import unittest
 
-from harness import BIN, QUICK, ROOT, SMALL, Case, Process
+from harness import BIN, QUICK, ROOT, SMALL, Case, Process, Server, wait_until
 
 ENDLESS = ("--max-epochs", "1000000", "--patience", "1000000", "--max-duration", "10m")
 
@@ -57,6 +58,38 @@ class Lifecycle(Case):
         self.train(server)
         self.assertEqual(0, server.terminate())
 
+    def test_a_caller_killed_while_training_leaves_nothing_behind(self):
+        self.two_moons()
+        server = self.start_server("--max_trainings=1")
+        training = self.start_training(server)
+        self.assertEqual(1, server.metric("millrace_train_jobs"))
+        training.signal(signal.SIGKILL)
+        self.assertEqual(-signal.SIGKILL, training.wait())
+        wait_until(lambda: server.metric("millrace_train_jobs") == 0, server.log)
+        self.assertEqual("", self.tool(server, "models", "--json")[0])
+        self.train(server)  # the name and the only place are free
+        self.assertIn("moons version 1", self.tool(server, "describe", "moons")[0])
+        self.assertEqual(0, server.terminate())
+
+    def test_term_while_loading_ends_the_server_at_once(self):
+        self.two_moons()
+        server = self.start_server()
+        self.train(server)
+        self.assertEqual(0, server.terminate())
+        file = server.model_dir / "moons/1/model.safetensors"
+        with open(file, "ab") as model:  # a damaged version that takes long to read
+            model.truncate(1 << 28)
+        for version in range(2, 1000):
+            (server.model_dir / f"moons/{version}").mkdir()
+            os.link(file, server.model_dir / f"moons/{version}/model.safetensors")
+
+        loading = Server(self.folder)
+        self.addCleanup(loading.end)
+        loading.wait_for_log("model cannot serve")
+        self.assertEqual(0, loading.terminate())
+        self.assertIn("stopped before serving", loading.log())
+        self.assertLess(loading.log().count("model cannot serve"), 999)
+
     def test_term_ends_a_training_and_publishes_nothing(self):
         self.two_moons()
         server = self.start_server()
@@ -91,11 +124,13 @@ class Lifecycle(Case):
                      "--metrics_address": "--metrics_address=127.0.0.1:0",
                      "--model_dir": f"--model_dir={self.folder / 'other'}", flag: other}
             with self.subTest(flag=flag):
-                second = Process([BIN / "millrace-server", *flags.values()],
+                second = Process([BIN / "millrace-server", "--log_format=json", *flags.values()],
                                  self.folder / "second.log")
                 self.addCleanup(second.end)
                 self.assertEqual(1, second.wait())
-                self.assertIn(says, second.log())
+                *_, last = map(json.loads, second.log().splitlines())  # gRPC's lines too are JSON
+                self.assertEqual("cannot start", last["event"])
+                self.assertIn(says, last["reason"])
         self.assertEqual("", self.tool(first, "models", "--json")[0])  # the first is unharmed
         self.assertEqual(0, first.terminate())
 

@@ -12,11 +12,14 @@ from harness import BIN, ROOT, TIMEOUT, Case
 
 
 class Quickstart(Case):
-    def quickstart(self, *arguments, status=0):
+    def run_quickstart(self, *arguments):
         environment = {**os.environ, "MILLRACE_BIN": str(BIN),
                        "MILLRACE_QUICKSTART_DIR": str(self.folder / "quickstart")}
-        done = subprocess.run([ROOT / "deploy/quickstart.sh", *arguments], cwd=self.folder,
+        return subprocess.run([ROOT / "deploy/quickstart.sh", *arguments], cwd=self.folder,
                               env=environment, capture_output=True, text=True, timeout=10 * TIMEOUT)
+
+    def quickstart(self, *arguments, status=0):
+        done = self.run_quickstart(*arguments)
         self.assertEqual(status, done.returncode, done.stdout + done.stderr)
         return done.stdout
 
@@ -54,6 +57,16 @@ class Quickstart(Case):
         self.quickstart("letters.csv", status=3)
         self.assert_stopped()
         self.quickstart("--no-such-option", status=2)
+
+    def test_a_table_too_small_to_hold_rows_out_is_refused_in_words(self):
+        for rows, status in ((0, 1), (19, 1), (20, 0)):
+            with self.subTest(rows=rows):
+                (self.folder / "few.csv").write_text(
+                    "a,b\n" + "".join(f"{i % 7}.5,{i * i}\n" for i in range(rows)))
+                done = self.run_quickstart("few.csv")
+                self.assertEqual(status, done.returncode, done.stdout + done.stderr)
+                self.assertEqual(status == 1, "few.csv has fewer than 20 rows" in done.stderr)
+                self.assert_stopped()
 
 
 if __name__ == "__main__":

@@ -61,6 +61,9 @@ class ComposeAndPrometheus(unittest.TestCase):
             for port in service["ports"]:
                 self.assertTrue(port.startswith("127.0.0.1:"), port)
 
+    def test_the_server_leaves_memory_to_others(self):
+        self.assertRegex(self.compose["services"]["millrace"]["mem_limit"], r"^[1-9]\d*g$")
+
     def test_compose_mounts_and_builds_from_this_tree(self):
         services = self.compose["services"]
         self.assertEqual(ROOT, (COMPOSE.parent / services["millrace"]["build"]).resolve())

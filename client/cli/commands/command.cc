@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -32,6 +33,17 @@ std::string SetTimeout(const std::string& text, client::ClientOptions& options) 
   return "";
 }
 
+// The row of the request that the server found at fault.
+std::optional<std::int64_t> FaultyRow(const absl::Status& status) {
+  const auto detail = client::ErrorDetailOf(status);
+  if (!detail || !detail->has_row()) return std::nullopt;
+  return static_cast<std::int64_t>(detail->row());
+}
+
+absl::Status At(const std::string& location, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(location, ": ", std::string(status.message())));
+}
+
 }  // namespace
 
 int ExitCode(const absl::Status& status) {
@@ -48,7 +60,8 @@ void ServerFlags::AddTo(CLI::App& command) {
   command
       .add_option_function<std::string>(
           "--timeout", [](const std::string&) {},
-          "Longest wait for one reply, e.g. 30s, 5m; default 60s, for training 24h")
+          "Longest wait for one reply, or for the next rows of a sample, e.g. 30s, 5m; default "
+          "60s; for a whole training 24h")
       ->check([this](const std::string& text) { return SetTimeout(text, options); })
       ->type_name("DURATION")
       ->group("Server");
@@ -91,8 +104,8 @@ void InputFlags::AddTo(CLI::App& command) {
   command.add_option("--key", options.key, "Array of an .npz archive; default: X, or the only one")
       ->type_name("NAME")
       ->group("Input");
-  AddList(command, "--columns", "Columns to use, by name or number from 0; default: all",
-          "NAME,...", options.columns)
+  AddNames(command, "--columns", "Columns to use, by name or number from 0; default: all",
+           "NAME,...", options.columns)
       ->group("Input");
 }
 
@@ -107,6 +120,21 @@ void OutputFlags::AddTo(CLI::App& command) {
       ->group("Output");
 }
 
+CLI::Option* AddSeed(CLI::App& command, std::uint64_t& seed) {
+  constexpr std::uint64_t kMax = std::numeric_limits<std::uint64_t>::max();
+  return AddInteger<std::uint64_t>(command, "--seed", "The same seed gives the same rows", 0, kMax,
+                                   [&seed](std::uint64_t value) { seed = value; })
+      ->default_str(absl::StrCat(seed));
+}
+
+CLI::Option* AddNames(CLI::App& command, const std::string& name, const std::string& what,
+                      const std::string& type, std::vector<std::string>& names) {
+  return AddList(command, name, what, type, [&names](const std::string& item) {
+    names.push_back(item);
+    return std::string();
+  });
+}
+
 std::vector<std::string> NamesOf(const std::vector<std::string>& names, int cols) {
   if (!names.empty()) return names;
   std::vector<std::string> numbered;
@@ -115,11 +143,15 @@ std::vector<std::string> NamesOf(const std::vector<std::string>& names, int cols
 }
 
 absl::Status Locate(const absl::Status& status, const TableReader& reader, std::int64_t first_row) {
-  const auto detail = client::ErrorDetailOf(status);
-  if (!detail || !detail->has_row()) return status;
-  const std::int64_t row = first_row + static_cast<std::int64_t>(detail->row());
-  return absl::Status(status.code(),
-                      absl::StrCat(reader.Location(row), ": ", std::string(status.message())));
+  const auto row = FaultyRow(status);
+  return row ? At(reader.Location(first_row + *row), status) : status;
+}
+
+absl::Status Locate(const absl::Status& status, const TableReader& reader,
+                    const std::vector<std::int64_t>& rows) {
+  const auto row = FaultyRow(status);
+  if (!row || *row >= std::ssize(rows)) return status;
+  return At(reader.Location(rows[static_cast<std::size_t>(*row)]), status);
 }
 
 void MeanOf::Add(double value) {

@@ -12,7 +12,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "client/cli/io/file_error.h"
 #include "client/cli/io/table_reader.h"
 #include "client/cli/io/table_writer.h"
 #include "client/client.h"
@@ -67,10 +70,33 @@ struct OutputFlags {
 // Rows that are read in one go.
 inline constexpr std::int64_t kRowsPerPiece = 16384;
 
-// A check for options of unsigned type, which would take -1 for the largest number there is.
-inline std::string NotNegative(const std::string& text) {
-  return text.starts_with('-') ? "is negative: " + text : "";
+// Puts the whole number that `text` is into `value`. Says what is wrong where it is none from `low`
+// to `high`, and nothing else.
+template <typename T>
+std::string ParseInteger(const std::string& text, T low, T high, T& value) {
+  if (absl::SimpleAtoi(text, &value) && value >= low && value <= high) return "";
+  return absl::StrCat("is ", Quote(text), ", not a whole number from ", low, " to ", high);
 }
+
+// Adds an option whose value is a whole number from `low` to `high`, and goes to `set`.
+template <typename T, typename Set>
+CLI::Option* AddInteger(CLI::App& command, const std::string& name, const std::string& what, T low,
+                        T high, Set set) {
+  const auto check = [low, high, set](const std::string& text) {
+    T value = 0;
+    std::string wrong = ParseInteger(text, low, high, value);
+    if (wrong.empty()) set(value);
+    return wrong;
+  };
+  return command
+      .add_option_function<std::string>(
+          name, [](const std::string&) {}, what)
+      ->check(check)
+      ->type_name("N");
+}
+
+// Adds --seed of `generate` and `sample`.
+CLI::Option* AddSeed(CLI::App& command, std::uint64_t& seed);
 
 // Adds an option whose value is one of `words`; help and errors list them.
 template <typename T, typename Set>
@@ -93,22 +119,40 @@ CLI::Option* AddChoice(CLI::App& command, const std::string& name, const std::st
       ->type_name(list);
 }
 
-// Adds an option that takes a list NAME,NAME,... in one argument, and may be repeated.
-template <typename T>
+// Adds an option that takes a list ITEM,ITEM,... in one argument, and may be repeated. Items are
+// not empty; each goes to `add`, which says what is wrong with it, if anything.
+template <typename Add>
 CLI::Option* AddList(CLI::App& command, const std::string& name, const std::string& what,
-                     const std::string& type, std::vector<T>& values) {
-  return command.add_option(name, values, what)
-      ->delimiter(',')
+                     const std::string& type, Add add) {
+  const auto check = [add](const std::string& text) -> std::string {
+    const std::vector<std::string> items = absl::StrSplit(text, ',');
+    for (const std::string& item : items) {
+      std::string wrong =
+          item.empty() ? absl::StrCat("is ", Quote(text), ", which has an empty entry") : add(item);
+      if (!wrong.empty()) return wrong;
+    }
+    return "";
+  };
+  return command
+      .add_option_function<std::vector<std::string>>(
+          name, [](const std::vector<std::string>&) {}, what)
+      ->check(check)
       ->allow_extra_args(false)
       ->type_name(type);
 }
+
+// The same for names.
+CLI::Option* AddNames(CLI::App& command, const std::string& name, const std::string& what,
+                      const std::string& type, std::vector<std::string>& names);
 
 // The names of a table's columns: its own, or x0, x1, …
 std::vector<std::string> NamesOf(const std::vector<std::string>& names, int cols);
 
 // Puts in front of a server's error where the row at fault stands, for a request that began at row
-// `first_row` of the file.
+// `first_row` of the file, or whose rows were those numbered `rows` there.
 absl::Status Locate(const absl::Status& status, const TableReader& reader, std::int64_t first_row);
+absl::Status Locate(const absl::Status& status, const TableReader& reader,
+                    const std::vector<std::int64_t>& rows);
 
 // Mean and standard error of a series.
 class MeanOf {

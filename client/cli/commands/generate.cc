@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // millrace generate
 #include <iostream>
+#include <limits>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -35,7 +36,6 @@ absl::Status Run(const Flags& flags) {
         "--mean-log-density needs --output FILE: both would go to "
         "standard output");
   }
-  if (flags.count < 1) return absl::InvalidArgumentError("--count must be at least 1");
   const auto toy = MakeToy(flags.toy, flags.noise);
   if (!toy.ok()) return toy.status();
   std::vector<OutputColumn> columns = {{"x"}, {"y"}};
@@ -78,11 +78,11 @@ void AddGenerateCommand(CLI::App& app, absl::Status& result) {
       })
       ->type_name("")
       ->required();
-  command->add_option("-n,--count", flags->count, "Number of rows")->type_name("N")->required();
-  command->add_option("--seed", flags->seed, "The same seed gives the same rows")
-      ->check(NotNegative)
-      ->type_name("N")
-      ->capture_default_str();
+  AddInteger<std::int64_t>(*command, "-n,--count", "Number of rows", 1,
+                           std::numeric_limits<std::int64_t>::max(),
+                           [flags](std::int64_t count) { flags->count = count; })
+      ->required();
+  AddSeed(*command, flags->seed);
   command
       ->add_option_function<double>(
           "--noise", [flags](double noise) { flags->noise = noise; },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // millrace interpolate
 #include <algorithm>
+#include <limits>
 #include <memory>
 
 #include "absl/strings/numbers.h"
@@ -52,7 +53,7 @@ absl::Status Run(const Flags& flags) {
   if (!ends.ok()) return ends.status();
   const client::Client client(flags.server.options);
   const auto result = client.Interpolate(flags.model.model, *ends, flags.options);
-  if (!result.ok()) return result.status();
+  if (!result.ok()) return Locate(result.status(), **reader, flags.rows);
 
   std::vector<OutputColumn> columns = {{"t"}};
   for (std::string& name : NamesOf(result->path.column_names, result->path.cols)) {
@@ -93,9 +94,10 @@ void AddInterpolateCommand(CLI::App& app, absl::Status& result) {
                                                           : "is not two row numbers such as 0,1";
       })
       ->type_name("I,J");
-  command->add_option("--steps", flags->options.steps, "Points on the path, both ends included")
-      ->type_name("N")
-      ->capture_default_str();
+  AddInteger<int>(*command, "--steps", "Points on the path, both ends included", 2,
+                  std::numeric_limits<int>::max(),
+                  [flags](int steps) { flags->options.steps = steps; })
+      ->default_str(absl::StrCat(flags->options.steps));
   AddChoice<v1::InterpolationMethod>(
       *command, "--method", "Default: spherical",
       {{"linear", v1::INTERPOLATION_METHOD_LINEAR},

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // millrace models, describe, delete
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
 #include <iostream>
 #include <memory>
 
@@ -36,19 +39,32 @@ std::string Word(const std::string& name, const std::string& prefix) {
   return word;
 }
 
-std::string FlowText(const v1::FlowSpec& flow) {
-  const v1::MafSpec& maf = flow.maf();
+std::string FlowText(const v1::Model& model) {
+  const v1::MafSpec& maf = model.flow().maf();
+  const char* tails = maf.heavy_tails() ? ", heavy tails" : "";
+  if (model.report().fell_back_to_gaussian()) {
+    return absl::StrCat("a full-covariance Gaussian", tails);
+  }
   return absl::StrCat("maf, ", maf.layers(), " layers of ", absl::StrJoin(maf.hidden_sizes(), "x"),
                       maf.residual() ? " residual" : "", " ",
                       Word(v1::Activation_Name(maf.activation()), "ACTIVATION_"), " units, mixing ",
                       Word(v1::Mixing_Name(maf.mixing()), "MIXING_"),
-                      maf.act_norm() ? ", act-norm" : "", maf.whiten() ? ", whitened" : "");
+                      maf.act_norm() ? ", act-norm" : "", maf.whiten() ? ", whitened" : "", tails,
+                      ", ", model.parameter_count(), " parameters");
+}
+
+// `text` in UTF-8, filled up with blanks to `width` characters.
+std::string Padded(const std::string& text, std::int64_t width) {
+  const std::int64_t characters = std::count_if(
+      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) >> 6) != 2; });
+  return text +
+         std::string(static_cast<std::size_t>(std::max<std::int64_t>(width - characters, 0)), ' ');
 }
 
 std::string ColumnText(const v1::Column& column) {
   const v1::ColumnSpec& spec = column.spec();
   std::string text =
-      absl::StrFormat("  %-20s %-11s mean %s, deviation %s", spec.name(),
+      absl::StrFormat("  %s %-11s mean %s, deviation %s", Padded(spec.name(), 20),
                       Word(v1::ColumnType_Name(spec.type()), "COLUMN_TYPE_"),
                       FormatNumber(column.mean()), FormatNumber(column.standard_deviation()));
   if (spec.has_bin_width()) absl::StrAppend(&text, ", bins of ", FormatNumber(spec.bin_width()));
@@ -89,9 +105,7 @@ absl::Status RunDescribe(const Flags& flags) {
             << Word(v1::ModelState_Name(model->state()), "MODEL_STATE_") << ", created "
             << CreateTime(*model) << " UTC\n";
   if (!model->state_message().empty()) std::cout << "  " << model->state_message() << '\n';
-  std::cout << "  flow                 " << FlowText(model->flow()) << ", "
-            << model->parameter_count() << " parameters\n"
-            << ReportText(model->report());
+  std::cout << "  flow                 " << FlowText(*model) << '\n' << ReportText(model->report());
   const v1::CalibrationSummary& calibration = model->calibration();
   std::cout << "  calibration          " << calibration.rows() << " rows; at false-positive rate "
             << FormatNumber(calibration.false_positive_rate()) << " anomalies lie below "

@@ -11,6 +11,8 @@
 namespace millrace::cli {
 namespace {
 
+constexpr absl::Duration kInterval = absl::Seconds(1);  // between two lines
+
 std::string Clock(std::int64_t seconds) {
   if (seconds >= 3600) {
     return absl::StrFormat("%d:%02d:%02d", seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -39,6 +41,20 @@ std::string FigureLine(const char* name, const v1::LogDensityFigure& figure) {
 
 }  // namespace
 
+void LiveLine::Show(const std::string& text) {
+  if (is_terminal_) {
+    out_ << "\r\x1b[K" << text << std::flush;
+  } else {
+    out_ << text << '\n' << std::flush;
+  }
+  in_line_ = is_terminal_;
+}
+
+void LiveLine::End() {
+  if (in_line_) out_ << '\n' << std::flush;
+  in_line_ = false;
+}
+
 std::string ProgressLine(const v1::TrainProgress& progress) {
   std::string line = absl::StrCat("epoch ", progress.epoch());
   if (!std::isnan(progress.validation_nats())) {
@@ -59,18 +75,19 @@ void ProgressPrinter::Print(const v1::TrainResponse& event, absl::Time now) {
     out_ << "accepted " << event.accepted().rows() << " rows of " << event.accepted().cols()
          << " columns\n"
          << std::flush;
-  } else if (event.has_progress() && is_terminal_) {
-    out_ << "\r\x1b[K" << ProgressLine(event.progress()) << std::flush;
-    in_line_ = true;
-  } else if (event.has_progress() && now - last_ >= absl::Seconds(1)) {
-    out_ << ProgressLine(event.progress()) << '\n' << std::flush;
+  } else if (event.has_progress() && (line_.is_terminal() || now - last_ >= kInterval)) {
+    line_.Show(ProgressLine(event.progress()));
     last_ = now;
   }
 }
 
-void ProgressPrinter::End() {
-  if (in_line_) out_ << '\n' << std::flush;
-  in_line_ = false;
+void ScoreProgress::Print(std::int64_t rows, absl::Time now) {
+  if (now - last_ < kInterval) return;
+  last_ = now;
+  const absl::Duration elapsed = now - begin_;
+  line_.Show(absl::StrFormat("scored %d rows  %.0f rows/s  %s elapsed", rows,
+                             static_cast<double>(rows) / absl::ToDoubleSeconds(elapsed),
+                             Clock(absl::ToInt64Seconds(elapsed))));
 }
 
 std::string ReportText(const v1::TrainingReport& report) {
@@ -83,9 +100,6 @@ std::string ReportText(const v1::TrainingReport& report) {
   text += FigureLine("validation", report.validation());
   text += FigureLine("held out", report.held_out());
   text += FigureLine("Gaussian, held out", report.gaussian_held_out());
-  if (report.fell_back_to_gaussian()) {
-    text += "  the flow was no better than a Gaussian, so the Gaussian was kept\n";
-  }
   for (const std::string& warning : report.warnings())
     absl::StrAppend(&text, "  warning: ", warning, "\n");
   return text;

@@ -3,6 +3,7 @@
 #ifndef MILLRACE_CLIENT_CLI_COMMANDS_PROGRESS_H_
 #define MILLRACE_CLIENT_CLI_COMMANDS_PROGRESS_H_
 
+#include <cstdint>
 #include <ostream>
 #include <string>
 
@@ -11,23 +12,57 @@
 
 namespace millrace::cli {
 
-// Prints the events of a training: on a terminal one line that is written over, else lines at least
-// a second apart.
-class ProgressPrinter {
+// How far a long task is: on a terminal one line that is written over, else line after line.
+class LiveLine {
  public:
-  ProgressPrinter(std::ostream& out, bool is_terminal) : out_(out), is_terminal_(is_terminal) {}
+  LiveLine(std::ostream& out, bool is_terminal) : out_(out), is_terminal_(is_terminal) {}
+  ~LiveLine() { End(); }
+  LiveLine(const LiveLine&) = delete;
+  LiveLine& operator=(const LiveLine&) = delete;
 
-  // `now` is the time of the event.
-  void Print(const v1::TrainResponse& event, absl::Time now);
+  bool is_terminal() const { return is_terminal_; }
+  void Show(const std::string& text);
 
-  // Ends the line that is written over; call before printing anything else.
+  // Ends the line that is written over; before anything else is printed.
   void End();
 
  private:
   std::ostream& out_;
   const bool is_terminal_;
   bool in_line_ = false;
+};
+
+// Prints the events of a training; lines that are not written over are at least a second apart.
+class ProgressPrinter {
+ public:
+  ProgressPrinter(std::ostream& out, bool is_terminal) : out_(out), line_(out, is_terminal) {}
+
+  // `now` is the time of the event.
+  void Print(const v1::TrainResponse& event, absl::Time now);
+
+  // Call before printing anything else.
+  void End() { line_.End(); }
+
+ private:
+  std::ostream& out_;
+  LiveLine line_;
   absl::Time last_ = absl::InfinitePast();
+};
+
+// Prints how many rows are scored, once a second at most: nothing for a short table. Ends with its
+// life; nothing else may be printed before.
+class ScoreProgress {
+ public:
+  ScoreProgress(std::ostream& out, bool is_terminal, absl::Time begin)
+      : line_(out, is_terminal), begin_(begin) {}
+
+  // `rows` are done at the time `now`.
+  void Print(std::int64_t rows, absl::Time now);
+
+ private:
+  LiveLine line_;
+  const absl::Time begin_;
+  absl::Time last_ = begin_;
 };
 
 // "epoch 12  train -1.234  validation -1.250 (best -1.240) nats  81000 rows/s  0:12 elapsed, 0:48

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // millrace sample
+#include <limits>
 #include <memory>
 
 #include "client/cli/commands/command.h"
@@ -39,14 +40,11 @@ void AddSampleCommand(CLI::App& app, absl::Status& result) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("sample", "Draw new rows from a model");
   flags->model.AddTo(*command);
-  command->add_option("-n,--count", flags->options.count, "Number of rows")
-      ->check(NotNegative)
-      ->type_name("N")
+  AddInteger<std::uint64_t>(*command, "-n,--count", "Number of rows", 1,
+                            std::numeric_limits<std::uint64_t>::max(),
+                            [flags](std::uint64_t count) { flags->options.count = count; })
       ->required();
-  command->add_option("--seed", flags->options.seed, "The same seed gives the same rows")
-      ->check(NotNegative)
-      ->type_name("N")
-      ->capture_default_str();
+  AddSeed(*command, flags->options.seed);
   command
       ->add_option("--temperature", flags->options.temperature,
                    "Below 1 keeps to the likely, above 1 strays")

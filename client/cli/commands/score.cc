@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // millrace score
+#include <unistd.h>
+
+#include <algorithm>
 #include <iostream>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "client/cli/commands/command.h"
+#include "client/cli/commands/progress.h"
 #include "client/cli/io/number.h"
 
 namespace millrace::cli {
@@ -17,6 +22,7 @@ struct Flags {
   OutputFlags output;
   client::ScoreOptions options;
   bool with_input = false;
+  bool quiet = false;
 };
 
 std::vector<OutputColumn> Columns(const Flags& flags, const TableReader& reader,
@@ -54,39 +60,58 @@ std::vector<double> Rows(const Flags& flags, const client::Table& piece,
   return values;
 }
 
-absl::Status Run(const Flags& flags) {
-  auto reader = OpenTable(flags.input.path, flags.input.options);
-  if (!reader.ok()) return reader.status();
-  const client::Client client(flags.server.options);
-  client::ModelRef model = flags.model.model;
-  std::unique_ptr<TableWriter> writer;
+struct Summary {
+  client::ModelRef model;
   std::int64_t rows = 0;
   std::int64_t anomalies = 0;
-  double rate = 0;
+  double false_positive_rate = 0;
+};
+
+// Lines of progress would run into a table on the same terminal.
+bool ShowsProgress(const Flags& flags) {
+  return !flags.quiet && (flags.output.path != "-" || isatty(STDOUT_FILENO) == 0);
+}
+
+// Conditional contributions take so long that few rows are read, and answered, in one go.
+std::int64_t RowsPerPiece(const Flags& flags) {
+  return flags.options.contributions == v1::CONTRIBUTIONS_CONDITIONAL ? 256 : kRowsPerPiece;
+}
+
+absl::Status ScoreTable(const Flags& flags, TableReader& reader, Summary& summary) {
+  const client::Client client(flags.server.options);
+  ScoreProgress progress(std::cerr, isatty(STDERR_FILENO) != 0, absl::Now());
+  std::unique_ptr<TableWriter> writer;
   while (true) {
-    const auto piece = (*reader)->Read(kRowsPerPiece);
+    const auto piece = reader.Read(RowsPerPiece(flags));
     if (!piece.ok()) return piece.status();
     if (piece->rows == 0) break;
-    const auto result = client.Score(model, *piece, flags.options);
-    if (!result.ok()) return Locate(result.status(), **reader, rows);
-    model.version = result->version;
-    rate = result->false_positive_rate;
-    rows += piece->rows;
-    for (const bool is_anomaly : result->is_anomaly) anomalies += is_anomaly ? 1 : 0;
+    const auto result = client.Score(summary.model, *piece, flags.options);
+    if (!result.ok()) return Locate(result.status(), reader, summary.rows);
+    summary.model.version = result->version;
+    summary.false_positive_rate = result->false_positive_rate;
+    summary.rows += piece->rows;
+    summary.anomalies += std::count(result->is_anomaly.begin(), result->is_anomaly.end(), true);
     if (!writer) {
-      auto opened = flags.output.Open(Columns(flags, **reader, result->contributions));
+      auto opened = flags.output.Open(Columns(flags, reader, result->contributions));
       if (!opened.ok()) return opened.status();
       writer = *std::move(opened);
     }
     if (absl::Status status = writer->Write(Rows(flags, *piece, *result)); !status.ok())
       return status;
+    if (ShowsProgress(flags)) progress.Print(summary.rows, absl::Now());
   }
-  if (writer) {
-    if (absl::Status status = writer->Close(); !status.ok()) return status;
-  }
-  std::cerr << anomalies << " of " << rows << " rows are anomalies at false-positive rate "
-            << FormatNumber(rate) << " (model " << model.name << " version " << model.version
-            << ")\n";
+  return writer ? writer->Close() : absl::OkStatus();
+}
+
+absl::Status Run(const Flags& flags) {
+  auto reader = OpenTable(flags.input.path, flags.input.options);
+  if (!reader.ok()) return reader.status();
+  Summary summary{.model = flags.model.model};
+  if (absl::Status status = ScoreTable(flags, **reader, summary); !status.ok()) return status;
+  std::cerr << summary.anomalies << " of " << summary.rows
+            << " rows are anomalies at false-positive rate "
+            << FormatNumber(summary.false_positive_rate) << " (model " << summary.model.name
+            << " version " << summary.model.version << ")\n";
   return absl::OkStatus();
 }
 
@@ -115,6 +140,7 @@ void AddScoreCommand(CLI::App& app, absl::Status& result) {
       [flags](v1::Contributions kind) { flags->options.contributions = kind; });
   command->add_flag("--with-input", flags->with_input, "Put the row's own columns in front")
       ->group("Output");
+  command->add_flag("-q,--quiet", flags->quiet, "No progress on standard error")->group("Output");
   command->callback([flags, &result] { result = Run(*flags); });
 }
 

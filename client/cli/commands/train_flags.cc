@@ -2,7 +2,7 @@
 #include "client/cli/commands/train_flags.h"
 
 #include <cstdint>
-#include <type_traits>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,14 +13,10 @@
 namespace millrace::cli {
 namespace {
 
-// Adds --name, whose value goes to `set`.
+// Adds --name, a number of any size whose value goes to `set`.
 template <typename T, typename Set>
-void Add(CLI::App& command, const char* group, const char* name, const char* what, Set set) {
-  CLI::Option* option = command
-                            .add_option_function<T>(
-                                name, [set](const T& value) { set(value); }, what)
-                            ->group(group);
-  if constexpr (std::is_unsigned_v<T>) option->check(NotNegative)->type_name("N");
+void AddCount(CLI::App& command, const char* group, const char* name, const char* what, Set set) {
+  AddInteger<T>(command, name, what, 0, std::numeric_limits<T>::max(), set)->group(group);
 }
 
 absl::StatusOr<v1::ColumnSpec*> Find(v1::TrainSpec& spec, const std::string& name) {
@@ -81,10 +77,16 @@ void TrainFlags::AddTo(CLI::App& command) {
 void TrainFlags::AddFlow(CLI::App& command) {
   constexpr char kGroup[] = "Flow (whatever is not given is chosen from the table)";
   const auto maf = [this] { return spec_.mutable_flow()->mutable_maf(); };
-  Add<std::uint32_t>(command, kGroup, "--layers", "Autoregressive layers",
-                     [maf](std::uint32_t n) { maf()->set_layers(n); });
-  AddList(command, "--hidden", "Widths of the hidden layers, e.g. 100,100", "N,...", hidden_sizes_)
-      ->check(NotNegative)
+  AddCount<std::uint32_t>(command, kGroup, "--layers", "Autoregressive layers",
+                          [maf](std::uint32_t n) { maf()->set_layers(n); });
+  AddList(command, "--hidden", "Widths of the hidden layers, e.g. 100,100", "N,...",
+          [maf](const std::string& item) {
+            std::uint32_t size = 0;
+            std::string wrong = ParseInteger<std::uint32_t>(
+                item, 1, std::numeric_limits<std::uint32_t>::max(), size);
+            if (wrong.empty()) maf()->add_hidden_sizes(size);
+            return wrong;
+          })
       ->group(kGroup);
   AddChoice<v1::Mixing>(command, "--mixing", "What stands between layers",
                         {{"none", v1::MIXING_NONE},
@@ -106,18 +108,22 @@ void TrainFlags::AddFlow(CLI::App& command) {
              [maf](bool on) { maf()->set_act_norm(on); });
   add_switch("--whiten", "Start with a linear map that whitens the rows",
              [maf](bool on) { maf()->set_whiten(on); });
+  add_switch("--heavy-tails", "Tails like a log-normal's beyond six deviations",
+             [maf](bool on) { maf()->set_heavy_tails(on); });
 }
 
 void TrainFlags::AddTraining(CLI::App& command) {
   constexpr char kGroup[] = "Training (whatever is not given is chosen from the table)";
   v1::TrainingOptions* options = spec_.mutable_options();
   const auto add_count = [&](const char* name, const char* what, auto set) {
-    Add<std::uint32_t>(command, kGroup, name, what,
-                       [options, set](std::uint32_t value) { (options->*set)(value); });
+    AddCount<std::uint32_t>(command, kGroup, name, what,
+                            [options, set](std::uint32_t value) { (options->*set)(value); });
   };
   const auto add_real = [&](const char* name, const char* what, auto set) {
-    Add<double>(command, kGroup, name, what,
-                [options, set](double value) { (options->*set)(value); });
+    command
+        .add_option_function<double>(
+            name, [options, set](double value) { (options->*set)(value); }, what)
+        ->group(kGroup);
   };
   using Options = v1::TrainingOptions;
   add_count("--batch-size", "Rows per step", &Options::set_batch_size);
@@ -153,24 +159,24 @@ void TrainFlags::AddTraining(CLI::App& command) {
            &Options::set_validation_fraction);
   add_real("--calibration-fraction", "Share of the rows for calibration",
            &Options::set_calibration_fraction);
-  Add<std::uint64_t>(command, kGroup, "--seed", "Seed of split, weights and shuffling",
-                     [options](std::uint64_t seed) { options->set_seed(seed); });
+  AddCount<std::uint64_t>(command, kGroup, "--seed", "Seed of split, weights and shuffling",
+                          [options](std::uint64_t seed) { options->set_seed(seed); });
   add_real("--false-positive-rate", "Rate at which `score` flags anomalies by default",
            &Options::set_false_positive_rate);
 }
 
 void TrainFlags::AddColumns(CLI::App& command) {
   constexpr char kGroup[] = "Columns (nameless ones are x0, x1, ...)";
-  AddList(command, "--discrete", "Columns whose values lie on a lattice", "NAME,...", discrete_)
+  AddNames(command, "--discrete", "Columns whose values lie on a lattice", "NAME,...", discrete_)
       ->group(kGroup);
-  AddList(command, "--continuous", "Columns with a density, even where values repeat", "NAME,...",
-          continuous_)
+  AddNames(command, "--continuous", "Columns with a density, even where values repeat", "NAME,...",
+           continuous_)
       ->group(kGroup);
-  AddList(command, "--bounds", "Values lie between these; either may be left out",
-          "NAME=LOW:HIGH,...", bounds_)
+  AddNames(command, "--bounds", "Values lie between these; either may be left out",
+           "NAME=LOW:HIGH,...", bounds_)
       ->group(kGroup);
-  AddList(command, "--bin-width", "Distance of neighbouring values of a discrete column",
-          "NAME=WIDTH,...", bin_widths_)
+  AddNames(command, "--bin-width", "Distance of neighbouring values of a discrete column",
+           "NAME=WIDTH,...", bin_widths_)
       ->group(kGroup);
 }
 
@@ -179,9 +185,6 @@ absl::StatusOr<v1::TrainSpec> TrainFlags::SpecFor(const std::string& model,
                                                   int cols) const {
   v1::TrainSpec spec = spec_;
   spec.set_name(model);
-  for (const std::uint32_t size : hidden_sizes_) {
-    spec.mutable_flow()->mutable_maf()->add_hidden_sizes(size);
-  }
   const bool flagged =
       !discrete_.empty() || !continuous_.empty() || !bounds_.empty() || !bin_widths_.empty();
   if (names.empty() && !flagged) return spec;

@@ -3,7 +3,6 @@
 #define MILLRACE_CLIENT_CLI_COMMANDS_TRAIN_FLAGS_H_
 
 #include <CLI/CLI.hpp>
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -33,7 +32,6 @@ class TrainFlags {
   std::vector<std::string> continuous_;
   std::vector<std::string> bounds_;      // NAME=LOW:HIGH, either number may be left out
   std::vector<std::string> bin_widths_;  // NAME=WIDTH
-  std::vector<std::uint32_t> hidden_sizes_;
 };
 
 }  // namespace millrace::cli

@@ -16,6 +16,21 @@ namespace millrace::cli {
 namespace {
 
 constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+constexpr std::size_t kStartBytes = 1 << 16;
+
+// Why a file that begins like this is no text that can be read, or null.
+const char* FaultOfText(std::string_view start) {
+  const bool marked = start.starts_with("\xff\xfe") || start.starts_with("\xfe\xff");
+  if (marked || (start.size() > 1 && (start[0] == '\0') != (start[1] == '\0'))) {
+    return "is text in UTF-16; UTF-8 is needed";
+  }
+  const std::size_t cr = start.find('\r');
+  if (cr != std::string_view::npos && cr + 1 < start.size() &&
+      start.find('\n') == std::string_view::npos) {
+    return "has lines that end in CR alone; LF or CRLF is needed";
+  }
+  return nullptr;
+}
 
 // Of comma, semicolon and tab the one that stands most often outside quotes; a comma where none
 // does.
@@ -44,14 +59,15 @@ absl::StatusOr<std::unique_ptr<TableReader>> CsvReader::Open(Input input,
                                                              const ReadOptions& options) {
   if (!options.key.empty())
     return FileError(input.name(), "--key is for .npz archives, this is CSV");
-  const auto mark = input.Peek(kByteOrderMark.size());
-  if (!mark.ok()) return mark.status();
-  if (*mark == kByteOrderMark) {
+  auto start = input.Peek(kStartBytes);
+  if (!start.ok()) return start.status();
+  if (const char* fault = FaultOfText(*start)) return FileError(input.name(), fault);
+  if (start->starts_with(kByteOrderMark)) {
     std::string skipped(kByteOrderMark.size(), '\0');
     (void)input.Read(skipped);
+    start = input.Peek(kStartBytes);
+    if (!start.ok()) return start.status();
   }
-  const auto start = input.Peek(1 << 16);
-  if (!start.ok()) return start.status();
   const char delimiter = options.delimiter != 0
                              ? options.delimiter
                              : GuessDelimiter(start->substr(0, start->find('\n')));
@@ -111,40 +127,70 @@ absl::StatusOr<bool> CsvReader::NextRecord() {
   }
   for (std::size_t begin = 0, end = 0; end != std::string::npos; begin = end + 1) {
     end = line_.find(delimiter_, begin);
-    if (field_count_ == std::ssize(fields_)) fields_.emplace_back();
-    fields_[field_count_++].assign(line_, begin, end == std::string::npos ? end : end - begin);
+    NewField().assign(line_, begin, end == std::string::npos ? end : end - begin);
   }
   return true;
 }
 
+std::string& CsvReader::NewField() {
+  if (field_count_ == std::ssize(fields_)) fields_.emplace_back();
+  fields_[field_count_].clear();
+  return fields_[field_count_++];
+}
+
+std::size_t CsvReader::AfterBlanks(std::size_t i) const {
+  while (i < line_.size() && line_[i] == ' ' && delimiter_ != ' ') ++i;
+  return i;
+}
+
 absl::Status CsvReader::SplitQuoted() {
-  bool quoted = false;
-  const auto new_field = [this]() -> std::string& {
-    if (field_count_ == std::ssize(fields_)) fields_.emplace_back();
-    fields_[field_count_].clear();
-    return fields_[field_count_++];
-  };
-  std::string* field = &new_field();
   for (std::size_t i = 0;; ++i) {
-    if (i == line_.size()) {
-      if (!quoted) return absl::OkStatus();
-      // The quoted field goes on in the next line.
-      const absl::StatusOr<bool> more = input_.ReadLine(line_);
-      if (!more.ok()) return more.status();
-      if (!*more) return FieldError(field_count_ - 1, "opens a quote that is never closed");
-      ++lines_read_;
-      if (line_.ends_with('\r')) line_.pop_back();
-      *field += '\n';
-      i = static_cast<std::size_t>(-1);
-    } else if (line_[i] == '"') {
-      const bool doubled = quoted && i + 1 < line_.size() && line_[i + 1] == '"';
-      if (doubled) *field += line_[i++];
-      if (!doubled) quoted = !quoted;
-    } else if (line_[i] == delimiter_ && !quoted) {
-      field = &new_field();
+    std::string& field = NewField();
+    const std::size_t open = AfterBlanks(i);
+    if (open < line_.size() && line_[open] == '"') {
+      i = open;
+      if (absl::Status status = TakeQuoted(i, field); !status.ok()) return status;
+      i = AfterBlanks(i);
     } else {
-      *field += line_[i];
+      const std::size_t end = std::min(line_.find(delimiter_, i), line_.size());
+      field.assign(line_, i, end - i);
+      i = end;
+      if (field.find('"') != std::string::npos) {
+        return FieldError(field_count_ - 1,
+                          "has a quote within; the whole field must be quoted, and quotes in it "
+                          "doubled");
+      }
     }
+    if (i == line_.size()) return absl::OkStatus();
+    if (line_[i] != delimiter_) {
+      return FieldError(
+          field_count_ - 1,
+          absl::StrCat("goes on with ", Quote(line_.substr(i, 1)), " after its closing quote; ",
+                       Quote({&delimiter_, 1}), " or the end of the line must follow"));
+    }
+  }
+}
+
+absl::Status CsvReader::TakeQuoted(std::size_t& i, std::string& field) {
+  ++i;
+  while (true) {
+    const std::size_t quote = line_.find('"', i);
+    if (quote != std::string::npos) {
+      field.append(line_, i, quote - i);
+      i = quote + 1;
+      if (i == line_.size() || line_[i] != '"') return absl::OkStatus();
+      field += line_[i++];
+      continue;
+    }
+    // The field goes on in the next line.
+    field.append(line_, i);
+    const absl::StatusOr<bool> more = input_.ReadLine(line_);
+    if (!more.ok()) return more.status();
+    if (!*more) return FieldError(field_count_ - 1, "opens a quote that is never closed");
+    ++lines_read_;
+    if (line_.ends_with('\r')) line_.pop_back();
+    field += '\n';
+    i = 0;
   }
 }
 
@@ -176,8 +222,8 @@ absl::Status CsvReader::AppendRecord(std::vector<double>& values) {
   for (const int position : positions_) {
     double value = 0;
     if (!ParseNumber(fields_[position], value)) {
-      const bool missing = fields_[position].find_first_not_of(" \t") == std::string::npos;
-      return FieldError(position, missing ? "is missing" : "is not a number");
+      const bool empty = fields_[position].find_first_not_of(" \t") == std::string::npos;
+      return FieldError(position, empty ? "is empty, not a number" : "is not a number");
     }
     if (!std::isfinite(value)) return FieldError(position, "is not a finite number");
     values.push_back(value);
@@ -185,12 +231,12 @@ absl::Status CsvReader::AppendRecord(std::vector<double>& values) {
   return absl::OkStatus();
 }
 
-absl::Status CsvReader::FieldError(int column, const char* what) const {
+absl::Status CsvReader::FieldError(int column, std::string_view what) const {
   const std::string of = column < std::ssize(all_names_)
                              ? absl::StrCat(" (column ", Quote(all_names_[column]), ")")
                              : "";
   return FileError(absl::StrCat(input_.name(), ":", record_line_, ":", column + 1),
-                   absl::StrCat(Quote(fields_[column]), " ", what, of));
+                   absl::StrCat(Quote(fields_[column]), " ", std::string(what), of));
 }
 
 std::string CsvReader::Location(std::int64_t row) const {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,8 +14,8 @@
 namespace millrace::cli {
 
 // Comma-separated values as RFC 4180 has them: fields may be quoted, "" is a quote in a quoted
-// field. Lines end in LF or CRLF, a UTF-8 byte order mark is skipped, and so are empty lines at the
-// end. Columns that are not read may hold anything.
+// field, and a quote anywhere else is an error. Lines end in LF or CRLF, a UTF-8 byte order mark is
+// skipped, and so are empty lines at the end. Columns that are not read may hold any field.
 class CsvReader : public TableReader {
  public:
   static absl::StatusOr<std::unique_ptr<TableReader>> Open(Input input, const ReadOptions& options);
@@ -27,10 +28,17 @@ class CsvReader : public TableReader {
 
   // Takes the next record into fields_; false at the end. record_line_ is its line.
   absl::StatusOr<bool> NextRecord();
+  std::string& NewField();
+  // Both for a record with quotes: its fields; the field whose opening quote is line_[i], `i` moved
+  // behind the closing one.
   absl::Status SplitQuoted();
+  absl::Status TakeQuoted(std::size_t& i, std::string& field);
+  // Of line_, from i on: blanks may stand around a quoted field.
+  std::size_t AfterBlanks(std::size_t i) const;
   absl::Status Start(const ReadOptions& options);
   absl::Status AppendRecord(std::vector<double>& values);
-  absl::Status FieldError(int column, const char* what) const;
+  // `what` follows the field's text.
+  absl::Status FieldError(int column, std::string_view what) const;
 
   Input input_;
   char delimiter_;

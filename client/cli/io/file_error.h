@@ -11,9 +11,14 @@
 namespace millrace::cli {
 
 // An error that lies in a file: `where` is "rows.csv", "rows.csv:12" or "rows.csv:12:3".
-absl::Status FileError(std::string_view where, std::string_view what);
+absl::Status FileError(std::string_view where, std::string_view what,
+                       absl::StatusCode code = absl::StatusCode::kInvalidArgument);
 
-// Whether `status` was made by FileError.
+// A file that the system refuses: `doing` is "cannot open" or the like, `error` an errno, which
+// gives the words that follow and the code.
+absl::Status SystemError(std::string_view where, std::string_view doing, int error);
+
+// Whether `status` was made by one of these.
 bool IsFileError(const absl::Status& status);
 
 // `text` for an error message: control characters escaped, at most 40

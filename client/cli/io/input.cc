@@ -21,7 +21,9 @@ absl::StatusOr<bool> Input::Fill() {
   buffer_.resize(old_size + kBlock);
   const absl::StatusOr<std::size_t> got = source_->Read(std::span(buffer_).subspan(old_size));
   buffer_.resize(old_size + got.value_or(0));
-  if (!got.ok()) return FileError(name_, std::string(got.status().message()));
+  if (!got.ok()) {
+    return FileError(name_, std::string(got.status().message()), got.status().code());
+  }
   return *got > 0;
 }
 

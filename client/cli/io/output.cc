@@ -2,9 +2,7 @@
 #include "client/cli/io/output.h"
 
 #include <cerrno>
-#include <cstring>
 
-#include "absl/strings/str_cat.h"
 #include "client/cli/io/file_error.h"
 
 namespace millrace::cli {
@@ -12,7 +10,7 @@ namespace millrace::cli {
 absl::StatusOr<Output> Output::Open(const std::string& path) {
   if (path == "-") return Output("standard output", stdout);
   std::FILE* file = std::fopen(path.c_str(), "wb");
-  if (file == nullptr) return FileError(path, absl::StrCat("cannot write: ", strerror(errno)));
+  if (file == nullptr) return SystemError(path, "cannot write", errno);
   return Output(path, file);
 }
 
@@ -20,9 +18,7 @@ Output::~Output() {
   if (file_ != nullptr && file_ != stdout) std::fclose(file_);
 }
 
-absl::Status Output::Error() const {
-  return FileError(name_, absl::StrCat("cannot write: ", strerror(errno)));
-}
+absl::Status Output::Error() const { return SystemError(name_, "cannot write", errno); }
 
 absl::Status Output::Write(std::string_view bytes) {
   if (std::fwrite(bytes.data(), 1, bytes.size(), file_) != bytes.size()) return Error();

@@ -49,7 +49,8 @@ absl::StatusOr<std::unique_ptr<TableReader>> OpenTable(const std::string& path,
   const auto start = input.Peek(6);
   if (!start.ok()) return start.status();
   if (start->starts_with(kNpyMagic)) return NpyReader::Open(std::move(input), options);
-  if (!start->starts_with("PK\x03\x04")) return CsvReader::Open(std::move(input), options);
+  const bool is_zip = start->starts_with("PK\x03\x04") || start->starts_with("PK\x05\x06");
+  if (!is_zip) return CsvReader::Open(std::move(input), options);
 
   if (path == "-")
     return FileError(name, "an .npz archive cannot be read from a pipe; name the file");

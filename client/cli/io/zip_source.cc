@@ -67,6 +67,7 @@ absl::StatusOr<std::unique_ptr<ByteSource>> OpenZipEntry(const std::string& path
     return FileError(path, absl::StrCat("not a readable .npz archive: ", message));
   }
   const std::vector<std::string> keys = Keys(archive.get());
+  if (keys.empty()) return FileError(path, "the archive holds no .npy array");
   const std::string wanted = key.empty() ? DefaultKey(keys) : key;
   if (wanted.empty() || std::find(keys.begin(), keys.end(), wanted) == keys.end()) {
     return FileError(path, absl::StrCat(key.empty() ? "several arrays, choose one with --key"

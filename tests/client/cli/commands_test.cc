@@ -1,58 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The subcommands against a server whose answers are known.
+// The subcommands that take or give rows.
+#include "tests/client/cli/commands.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
-#include "client/cli/commands/command.h"
 #include "client/cli/io/file_error.h"
-#include "tests/client/cli/files.h"
-#include "tests/client/fake_server.h"
 
 namespace millrace::cli {
 namespace {
 
-using client::FakeServer;
 using client::FromMatrix;
 using client::ToMatrix;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-class Commands : public ::testing::Test {
- protected:
-  // Runs `millrace ARGUMENTS --server FAKE`; `out_` is what it printed.
-  absl::Status Run(const std::string& arguments, bool with_server = true) {
-    CLI::App app;
-    absl::Status result;
-    AddTrainCommand(app, result);
-    AddLogProbCommand(app, result);
-    AddScoreCommand(app, result);
-    AddSampleCommand(app, result);
-    AddInterpolateCommand(app, result);
-    AddModelsCommand(app, result);
-    AddDescribeCommand(app, result);
-    AddDeleteCommand(app, result);
-    AddGenerateCommand(app, result);
-    ::testing::internal::CaptureStdout();
-    ::testing::internal::CaptureStderr();
-    try {
-      app.parse(arguments + (with_server ? " --server " + server_.target : ""));
-    } catch (const CLI::ParseError& error) {
-      result = absl::FailedPreconditionError(error.what());  // wrong usage, in these tests
-    }
-    err_ = ::testing::internal::GetCapturedStderr();
-    out_ = ::testing::internal::GetCapturedStdout();
-    return result;
-  }
-
-  FakeServer server_;
-  TempFolder folder_;
-  std::string out_;
-  std::string err_;
-};
 
 grpc::Status SumRows(grpc::ServerContext&, const v1::LogProbRequest& request,
                      v1::LogProbResponse& response) {
@@ -156,6 +120,9 @@ TEST_F(Commands, InterpolateTakesTheRowsAskedFor) {
   EXPECT_EQ(out_, "t,a,log_prob\n0,30,0\n0.5,20,-1\n1,10,-2\n");
   const absl::Status beyond = Run("interpolate moons " + path + " --rows 0,7");
   EXPECT_TRUE(IsFileError(beyond)) << beyond;
+  server_.interpolate = [](auto&, const auto&, auto&) { return client::BadRow(1); };
+  const absl::Status bad = Run("interpolate moons " + path + " --rows 0,2");
+  EXPECT_THAT(std::string(bad.message()), HasSubstr("t.csv:4: "));  // row 2 below the header
 }
 
 TEST_F(Commands, TrainSendsTheTableAndTheFlags) {
@@ -181,6 +148,7 @@ TEST_F(Commands, TrainSendsTheTableAndTheFlags) {
   const std::string path = folder_.Write("t.csv", "a,b\n1,2\n3,4\n");
   const absl::Status status = Run("train moons " + path +
                                   " --layers 3 --hidden 64,32 --mixing lu --act-norm no"
+                                  " --heavy-tails no"
                                   " --max-duration 1m500ms --ema-decay 0 --seed 7"
                                   " --discrete a --bounds b=:5 --bin-width a=0.5");
   ASSERT_TRUE(status.ok()) << status;
@@ -190,6 +158,8 @@ TEST_F(Commands, TrainSendsTheTableAndTheFlags) {
   EXPECT_EQ(spec.flow().maf().mixing(), v1::MIXING_LU);
   EXPECT_TRUE(spec.flow().maf().has_act_norm());
   EXPECT_FALSE(spec.flow().maf().act_norm());
+  EXPECT_TRUE(spec.flow().maf().has_heavy_tails());
+  EXPECT_FALSE(spec.flow().maf().heavy_tails());
   EXPECT_FALSE(spec.flow().maf().has_residual());
   EXPECT_EQ(spec.options().max_duration().seconds(), 60);
   EXPECT_EQ(spec.options().max_duration().nanos(), 500000000);
@@ -227,50 +197,6 @@ TEST_F(Commands, TrainStopsAtABadLine) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("t.csv:2:2: 'x' is not a number"));
 }
 
-TEST_F(Commands, ModelsAndDescribeShowWhatThereIs) {
-  v1::Model model;
-  model.set_name("moons");
-  model.set_version(2);
-  model.set_state(v1::MODEL_STATE_ACTIVE);
-  model.add_columns()->mutable_spec()->set_name("height");
-  model.mutable_create_time()->set_seconds(86400);
-  server_.list_models = [&](auto&, const auto&, auto& response) {
-    *response.add_models() = model;
-    response.add_models()->set_state(v1::MODEL_STATE_FAILED);
-    response.mutable_models(1)->set_state_message("checksum differs");
-    return grpc::Status::OK;
-  };
-  server_.get_model = [&](auto&, const auto& request, auto& response) {
-    EXPECT_EQ(request.version(), 2u);
-    *response.mutable_model() = model;
-    return grpc::Status::OK;
-  };
-  ASSERT_TRUE(Run("models").ok());
-  EXPECT_THAT(out_, HasSubstr("moons"));
-  EXPECT_THAT(out_, HasSubstr("1970-01-02 00:00:00"));
-  EXPECT_THAT(out_, HasSubstr("failed: checksum differs"));
-  ASSERT_TRUE(Run("models --json").ok());
-  EXPECT_EQ(std::count(out_.begin(), out_.end(), '\n'), 2);
-  ASSERT_TRUE(Run("describe moons:2").ok());
-  EXPECT_THAT(out_, HasSubstr("height"));
-  ASSERT_TRUE(Run("describe moons:2 --json").ok());
-  EXPECT_THAT(out_, HasSubstr("\"version\": \"2\""));
-}
-
-TEST_F(Commands, DeleteWantsAVersionOrAll) {
-  server_.delete_model = [](auto&, const auto& request, auto& response) {
-    response.add_versions(request.all_versions() ? 9 : request.version());
-    return grpc::Status::OK;
-  };
-  EXPECT_FALSE(Run("delete moons").ok());
-  EXPECT_FALSE(Run("delete moons:1 --all-versions").ok());
-  EXPECT_EQ(server_.calls, 0);
-  ASSERT_TRUE(Run("delete moons:4").ok());
-  EXPECT_EQ(out_, "deleted moons version 4\n");
-  ASSERT_TRUE(Run("delete moons --all-versions").ok());
-  EXPECT_EQ(out_, "deleted moons version 9\n");
-}
-
 TEST_F(Commands, GenerateIsRepeatableAndKnowsItsDensity) {
   const std::string a = folder_.Path("a.csv");
   ASSERT_TRUE(Run("generate two-moons -n 2000 --seed 3 --mean-log-density -o " + a, false).ok());
@@ -291,26 +217,6 @@ TEST_F(Commands, AListTakesOneArgument) {
   const std::string path = folder_.Write("t.csv", "x,note,y\n1,a,2\n");
   ASSERT_TRUE(Run("log-prob moons --columns x,y " + path).ok());
   EXPECT_EQ(out_, "log_prob\n3\n");
-}
-
-TEST_F(Commands, WrongUsageIsSeenBeforeAnythingRuns) {
-  for (const char* arguments :
-       {"log-prob moons:x t.csv", "log-prob moons:0 t.csv", "sample moons", "sample moons -n -1",
-        "sample moons -n 1 --seed -1", "train moons t.csv --layers -1",
-        "score moons t.csv --contributions all", "train moons t.csv --max-duration soon",
-        "train moons t.csv --timeout -1s", "interpolate moons t.csv --rows 1",
-        "log-prob moons t.csv --delimiter ab", "log-prob moons t.csv --format xml"}) {
-    EXPECT_EQ(Run(arguments).code(), absl::StatusCode::kFailedPrecondition) << arguments;
-  }
-  EXPECT_EQ(server_.calls, 0);
-}
-
-TEST(ExitCode, TellsServersFromFiles) {
-  EXPECT_EQ(ExitCode(absl::OkStatus()), 0);
-  EXPECT_EQ(ExitCode(absl::NotFoundError("no model")), 1);
-  EXPECT_EQ(ExitCode(FileError("t.csv", "is empty")), 3);
-  EXPECT_EQ(ExitCode(absl::UnavailableError("nobody")), 4);
-  EXPECT_EQ(ExitCode(absl::DeadlineExceededError("late")), 4);
 }
 
 }  // namespace

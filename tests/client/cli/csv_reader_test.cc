@@ -79,6 +79,22 @@ TEST_F(Csv, ReadsQuotedFields) {
   ASSERT_TRUE(table.ok()) << table.status();
   EXPECT_THAT(table->column_names, ElementsAre("a,b", "say \"c\""));
   EXPECT_THAT(table->values, ElementsAre(1, 2));
+  EXPECT_THAT(Read("1, \"2\" \n \"3\" ,4\n")->values, ElementsAre(1, 2, 3, 4));
+}
+
+TEST_F(Csv, RefusesQuotesInTheWrongPlace) {
+  EXPECT_EQ(Error("a,b\n\"1\"2,2\n"),
+            "t.csv:2:1: '1' goes on with '2' after its closing quote; ',' or the end of the line "
+            "must follow (column 'a')");
+  EXPECT_EQ(Error("1;\"2\" x\n"),
+            "t.csv:1:2: '2' goes on with 'x' after its closing quote; ';' or the end of the line "
+            "must follow");
+  for (const char* text : {"1,2\n3,4\"\n", "1,2\n3,4\"5\"\n"}) {
+    EXPECT_THAT(Error(text), ::testing::StartsWith("t.csv:2:2: ")) << text;
+    EXPECT_THAT(Error(text), HasSubstr("has a quote within; the whole field must be quoted"));
+  }
+  EXPECT_THAT(Read("\"1\",\"\"\"\",\"\"\r\n2,,\"a\"\n", {.columns = {"0"}})->values,
+              ElementsAre(1, 2));
 }
 
 TEST_F(Csv, CountsLinesThroughFieldsOfSeveralLines) {
@@ -96,7 +112,7 @@ TEST_F(Csv, CountsLinesThroughFieldsOfSeveralLines) {
 
 TEST_F(Csv, NamesLineAndFieldOfAFault) {
   EXPECT_EQ(Error("x,y\n1,2\n3,4o\n"), "t.csv:3:2: '4o' is not a number (column 'y')");
-  EXPECT_EQ(Error("x,y\n1,\n"), "t.csv:2:2: '' is missing (column 'y')");
+  EXPECT_EQ(Error("x,y\n1,\n"), "t.csv:2:2: '' is empty, not a number (column 'y')");
   EXPECT_EQ(Error("1,2\n3,nan\n"), "t.csv:2:2: 'nan' is not a finite number");
   EXPECT_EQ(Error("1,2\n1e999,3\n"), "t.csv:2:1: '1e999' is not a finite number");
   EXPECT_EQ(Error("1,2\n3\n"), "t.csv:2: 1 fields where the first line has 2");
@@ -107,6 +123,16 @@ TEST_F(Csv, NamesLineAndFieldOfAFault) {
   EXPECT_EQ(Error(std::string("1,2\n3,4\0\n", 9)), "t.csv:2:2: '4\\000' is not a number");
   EXPECT_EQ(Error("1\n" + std::string(100, 'z')),
             "t.csv:2:1: '" + std::string(40, 'z') + "...' is not a number");
+}
+
+TEST_F(Csv, NamesTextThatItDoesNotRead) {
+  const std::string utf16("1\0,\0002\0\n\0", 8);
+  for (const std::string& text : {utf16, "\xff\xfe" + utf16, std::string("\xfe\xff\0001", 4)}) {
+    EXPECT_EQ(Error(text), "t.csv: is text in UTF-16; UTF-8 is needed");
+  }
+  EXPECT_EQ(Error("x,y\r1,2\r3,4\r"),
+            "t.csv: has lines that end in CR alone; LF or CRLF is needed");
+  EXPECT_THAT(Read("1,2\r")->values, ElementsAre(1, 2));
 }
 
 TEST_F(Csv, RefusesTablesWithoutRows) {
@@ -145,9 +171,26 @@ TEST_F(Csv, ReadsGzipAndSeesItCutOffOrDamaged) {
   EXPECT_FALSE(Read(bytes).ok());
 }
 
+TEST_F(Csv, ReadsEveryMemberOfAGzipFileAndNothingElse) {
+  folder_.WriteGzip("a.gz", "x,y\n1,2\n3,");
+  folder_.WriteGzip("b.gz", "4\n");
+  folder_.WriteGzip("none.gz", "");
+  const std::string a = folder_.Read("a.gz");
+  const std::string b = folder_.Read("b.gz");
+  EXPECT_THAT(Read(a + folder_.Read("none.gz") + b)->values, ElementsAre(1, 2, 3, 4));
+  for (const std::string& rest : {std::string("5,6\n"), std::string(8, '\0'), b.substr(1)}) {
+    EXPECT_EQ(Error(a + b + rest), "t.csv: the gzip stream is followed by bytes that are not gzip");
+  }
+  EXPECT_THAT(Error(a + b.substr(0, b.size() - 1)), HasSubstr("cut off"));
+  EXPECT_THAT(Error(a + b.substr(0, 1)), HasSubstr("cut off"));
+  EXPECT_EQ(Read(a.substr(0, a.size() / 2)).status().code(), absl::StatusCode::kDataLoss);
+}
+
 TEST_F(Csv, RefusesWhatIsNoFile) {
-  EXPECT_THAT(std::string(ReadPath(folder_.Path("none.csv")).status().message()),
-              HasSubstr("No such file"));
+  const absl::Status none = ReadPath(folder_.Path("none.csv")).status();
+  EXPECT_EQ(none.code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(IsFileError(none));
+  EXPECT_THAT(std::string(none.message()), HasSubstr("No such file"));
   EXPECT_THAT(std::string(ReadPath(folder_.Path("")).status().message()),
               HasSubstr("is a directory"));
 }

@@ -150,6 +150,10 @@ TEST_F(NpyFile, ReadsArchives) {
   EXPECT_THAT(Error(ReadPath(folder_.WriteZip("two.npz", {{"a.npy", x}, {"y.npy", y}}))),
               HasSubstr("choose one with --key; the archive holds: a, y"));
   EXPECT_THAT(OpenTable(both, {}).value()->Location(3), EndsWith("b.npz[X], row 3"));
+  const std::string empty = std::string("PK\x05\x06", 4) + std::string(18, '\0');
+  EXPECT_THAT(Error(ReadPath(folder_.Write("empty.npz", empty))), EndsWith("holds no .npy array"));
+  EXPECT_THAT(Error(ReadPath(folder_.WriteZip("text.npz", {{"X.csv", "1,2"}}))),
+              EndsWith("holds no .npy array"));
 }
 
 TEST_F(NpyFile, SeesArchivesCutOffOrDamaged) {

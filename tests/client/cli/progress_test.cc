@@ -49,5 +49,39 @@ TEST(ProgressPrinter, WritesOverItsLineOnATerminal) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\r'), 2);
 }
 
+TEST(ScoreProgress, IsSilentForASecondAndThenSaysHowFarItIs) {
+  std::ostringstream out;
+  {
+    ScoreProgress progress(out, false, absl::UnixEpoch());
+    for (int i = 1; i < 6; ++i) {
+      progress.Print(100 * i, absl::UnixEpoch() + i * absl::Milliseconds(500));
+    }
+  }
+  EXPECT_EQ(
+      out.str(),
+      "scored 200 rows  200 rows/s  0:01 elapsed\nscored 400 rows  200 rows/s  0:02 elapsed\n");
+}
+
+TEST(ScoreProgress, EndsItsLineOnATerminal) {
+  std::ostringstream out;
+  {
+    ScoreProgress progress(out, true, absl::UnixEpoch());
+    progress.Print(100, absl::UnixEpoch() + absl::Seconds(2));
+    progress.Print(200, absl::UnixEpoch() + absl::Seconds(4));
+  }
+  EXPECT_EQ(out.str(),
+            "\r\x1b[Kscored 100 rows  50 rows/s  0:02 elapsed"
+            "\r\x1b[Kscored 200 rows  50 rows/s  0:04 elapsed\n");
+}
+
+TEST(ReportText, SaysOnceThatTheGaussianWasKept) {
+  v1::TrainingReport report;
+  report.set_fell_back_to_gaussian(true);
+  report.add_warnings("the model is that Gaussian");
+  const std::string text = ReportText(report);
+  EXPECT_THAT(text, HasSubstr("  warning: the model is that Gaussian\n"));
+  EXPECT_EQ(text.find("Gaussian was kept"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace millrace::cli

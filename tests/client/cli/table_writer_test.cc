@@ -74,6 +74,7 @@ TEST_F(Writer, CsvReadsBackBitForBit) {
 TEST_F(Writer, SaysWhereItCannotWrite) {
   const auto none = OpenWriter(folder_.Path("no/such/t.csv"), Format::kAuto, {{"x"}});
   EXPECT_TRUE(IsFileError(none.status()));
+  EXPECT_EQ(none.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(none.status().message()), HasSubstr("no/such/t.csv: cannot write"));
   EXPECT_FALSE(OpenWriter(folder_.Path("t.csv.gz"), Format::kAuto, {{"x"}}).ok());
   auto full = OpenWriter("/dev/full", Format::kCsv, {{"x"}});
@@ -81,6 +82,8 @@ TEST_F(Writer, SaysWhereItCannotWrite) {
   absl::Status status = (*full)->Write(std::vector<double>(100, 1.0));
   status.Update((*full)->Close());
   EXPECT_THAT(std::string(status.message()), HasSubstr("No space left"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(IsFileError(status));
 }
 
 }  // namespace

@@ -27,9 +27,9 @@ namespace {
 // Rows that are enough for the figure of the fitted rows in the report, and for where training
 // starts.
 constexpr std::int64_t kEnoughRows = 20000;
-// The flow replaces the Gaussian when its mean advantage on validation rows is this many of its own
-// standard errors.
-constexpr double kAdvantage = 1.5;
+// The flow replaces the Gaussian when its mean advantage on n validation rows exceeds 1 + kDoubt /
+// n of its own standard errors: that of a handful of rows is itself a guess.
+constexpr double kDoubt = 3.0;
 constexpr double kRounding = 1e-4;  // of single precision, relative to a log-density
 constexpr double kDefaultFalsePositiveRate = 0.01;
 // Random streams of one training run, told apart by their seeds.
@@ -212,8 +212,9 @@ class Training {
       }
     }
     const Nats validation = Advantage(flow.validation, other.validation);
+    const double errors = 1.0 + kDoubt / static_cast<double>(validation.rows);
     const bool better = validation.rows > 1 &&
-                        validation.mean > kAdvantage * validation.standard_error &&
+                        validation.mean > errors * validation.standard_error &&
                         Advantage(flow.calibration, other.calibration).mean >= 0.0;
     if (better) return Report(std::move(flow));
     model_ = std::move(gaussian);

@@ -79,6 +79,7 @@ split_table() {
 }
 
 echo "== Server"
+: >server.log  # now: what it holds from another time must not be read for the new server's
 millrace-server --address 127.0.0.1:0 --metrics_address 127.0.0.1:0 --model_dir models \
   2>server.log &
 server=$!

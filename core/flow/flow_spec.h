@@ -23,7 +23,8 @@ struct MafSpec {
   static constexpr int kMaxHiddenLayers = 16;  // MadeSpec has the same
   static constexpr int kMaxHiddenSize = 8192;
 
-  int layers = 5;  // [0, kMaxLayers]; 0 leaves the linear layers alone: a Gaussian
+  int layers = 5;  // [0, kMaxLayers]; 0 leaves the linear layers alone: a Gaussian,
+                   // but for heavy_tails
   std::vector<int> hidden_sizes = {
       100, 100};  // each [1, kMaxHiddenSize], with a context from 2; residual: all equal, odd
                   // count: an input layer and two layers a residual block

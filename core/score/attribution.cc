@@ -19,6 +19,8 @@
 namespace millrace {
 namespace {
 
+static_assert(LineIntegral::kFar >= kLargestStandardised);  // else a row may lie outside its line
+
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kReach = 32.0;        // of a lattice sum, standardised units

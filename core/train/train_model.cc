@@ -112,7 +112,7 @@ class Training {
     return absl::OkStatus();
   }
 
-  // Fit's rows, with fresh noise in their bins every epoch.
+  // FitRows, with fresh noise in their bins every epoch.
   RowsView<const float> EpochRows(std::int64_t epoch) {
     if (model_->columns.num_offsets() > 1)
       model_->columns.ToTraining(split_.fit(), SeedFor(request_.options.seed, kNoise),

@@ -25,6 +25,11 @@ std::int64_t RowsPerRequest(const ClientOptions& options, int cols) {
                                 std::min(options.request_rows, options.request_bytes / row_bytes));
 }
 
+// Numbers of a row and its condition.
+int WidthOf(const Table& rows, const Table& context) {
+  return std::max(rows.cols, 1) + std::max(context.cols, 0);
+}
+
 template <typename Request>
 Request RequestFor(const ModelRef& model) {
   Request request;
@@ -78,6 +83,22 @@ void SetRows(const Table& table, std::int64_t begin, std::int64_t count, Request
   *request.mutable_column_names() = {table.column_names.begin(), table.column_names.end()};
 }
 
+// The conditions of rows [begin, begin + count) of a table, in a request.
+template <typename Request>
+void SetPartOfContext(const Table& context, std::int64_t begin, std::int64_t count,
+                      Request& request) {
+  if (context.rows == 0) return;
+  SetContext(context, context.rows == 1 ? 0 : begin, context.rows == 1 ? 1 : count, request);
+}
+
+absl::Status CheckContext(const Table& context, std::int64_t rows) {
+  if (context.rows == 0 && context.cols == 0) return absl::OkStatus();
+  if (absl::Status status = CheckTable(context); !status.ok()) return status;
+  if (context.rows == 1 || context.rows == rows) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("context has ", context.rows, " rows for ", rows,
+                                                 ": one for each, or 1 for all"));
+}
+
 // Whether fewer rows may pass: the server names their number, or the message is too large for gRPC,
 // which gives no detail.
 bool MayBeTooManyRows(const absl::Status& status) {
@@ -86,20 +107,22 @@ bool MayBeTooManyRows(const absl::Status& status) {
   return !detail || absl::EndsWith(detail->field(), ".rows");
 }
 
-// Sends `table` in parts of at most `part_rows` rows, from where the server finds one too large of
-// half as many, and hands each reply to `absorb` with its number of rows. The first reply's version
-// is asked of the others. Returns it.
+// Sends `table` with its context in parts of at most `part_rows` rows, from where the server finds
+// one too large of half as many, and hands each reply to `absorb` with its number of rows. The
+// first reply's version is asked of the others. Returns it.
 template <typename Request, typename Response, typename Absorb>
 absl::StatusOr<std::uint64_t> InParts(v1::DensityService::Stub& stub,
                                       grpc::Status (v1::DensityService::Stub::*method)(
                                           grpc::ClientContext*, const Request&, Response*),
-                                      Request request, const Table& table, std::int64_t part_rows,
-                                      const ClientOptions& options, const CallOptions& call,
-                                      Absorb absorb) {
+                                      Request request, const Table& table, const Table& context,
+                                      std::int64_t part_rows, const ClientOptions& options,
+                                      const CallOptions& call, Absorb absorb) {
   if (absl::Status status = CheckTable(table); !status.ok()) return status;
+  if (absl::Status status = CheckContext(context, table.rows); !status.ok()) return status;
   for (std::int64_t begin = 0; begin < table.rows;) {
     const std::int64_t count = std::min(part_rows, table.rows - begin);
     SetRows(table, begin, count, request);
+    SetPartOfContext(context, begin, count, request);
     const absl::StatusOr<Response> response = Unary(stub, method, request, options, call);
     if (count > 1 && MayBeTooManyRows(response.status())) {
       part_rows = count / 2;
@@ -138,11 +161,11 @@ Client::Client(ClientOptions options) : options_(std::move(options)) {
 }
 
 absl::StatusOr<LogProbResult> Client::LogProb(const ModelRef& model, const Table& rows,
-                                              const CallOptions& call) const {
+                                              const Table& context, const CallOptions& call) const {
   LogProbResult result;
   const auto version =
       InParts(*density_, &v1::DensityService::Stub::LogProb, RequestFor<v1::LogProbRequest>(model),
-              rows, RowsPerRequest(options_, std::max(rows.cols, 1)), options_, call,
+              rows, context, RowsPerRequest(options_, WidthOf(rows, context)), options_, call,
               [&result](const v1::LogProbResponse& response, std::int64_t count) {
                 absl::Status status =
                     Append("LogProb", "log_prob", response.log_prob(), count, result.log_prob);
@@ -156,12 +179,12 @@ absl::StatusOr<LogProbResult> Client::LogProb(const ModelRef& model, const Table
 }
 
 absl::StatusOr<ScoreResult> Client::Score(const ModelRef& model, const Table& rows,
-                                          const ScoreOptions& options,
+                                          const ScoreOptions& options, const Table& context,
                                           const CallOptions& call) const {
   auto request = RequestFor<v1::ScoreRequest>(model);
   if (options.false_positive_rate) request.set_false_positive_rate(*options.false_positive_rate);
   request.set_contributions(options.contributions);
-  std::int64_t part_rows = RowsPerRequest(options_, std::max(rows.cols, 1));
+  std::int64_t part_rows = RowsPerRequest(options_, WidthOf(rows, context));
   if (options.contributions == v1::CONTRIBUTIONS_CONDITIONAL) {
     part_rows =
         std::min(part_rows, std::clamp<std::int64_t>(kConditionalElements / std::max(rows.cols, 1),
@@ -170,22 +193,23 @@ absl::StatusOr<ScoreResult> Client::Score(const ModelRef& model, const Table& ro
   const bool contributions = options.contributions == v1::CONTRIBUTIONS_CONDITIONAL ||
                              options.contributions == v1::CONTRIBUTIONS_CHAIN;
   ScoreResult result;
-  const auto version =
-      InParts(*density_, &v1::DensityService::Stub::Score, std::move(request), rows, part_rows,
-              options_, call, [&](const v1::ScoreResponse& response, std::int64_t count) {
-                return AbsorbScores(response, count, contributions, result);
-              });
+  const auto version = InParts(*density_, &v1::DensityService::Stub::Score, std::move(request),
+                               rows, context, part_rows, options_, call,
+                               [&](const v1::ScoreResponse& response, std::int64_t count) {
+                                 return AbsorbScores(response, count, contributions, result);
+                               });
   if (!version.ok()) return version.status();
   result.version = *version;
   return result;
 }
 
 absl::StatusOr<TransformResult> Client::Encode(const ModelRef& model, const Table& rows,
+                                               const Table& context,
                                                const CallOptions& call) const {
   TransformResult result;
   const auto version =
       InParts(*density_, &v1::DensityService::Stub::Encode, RequestFor<v1::EncodeRequest>(model),
-              rows, RowsPerRequest(options_, std::max(rows.cols, 1)), options_, call,
+              rows, context, RowsPerRequest(options_, WidthOf(rows, context)), options_, call,
               [&result](const v1::EncodeResponse& response, std::int64_t count) {
                 return AppendRows("Encode", response.latents(), count, result.rows);
               });
@@ -195,11 +219,12 @@ absl::StatusOr<TransformResult> Client::Encode(const ModelRef& model, const Tabl
 }
 
 absl::StatusOr<TransformResult> Client::Decode(const ModelRef& model, const Table& latents,
+                                               const Table& context,
                                                const CallOptions& call) const {
   TransformResult result;
   const auto version =
       InParts(*density_, &v1::DensityService::Stub::Decode, RequestFor<v1::DecodeRequest>(model),
-              latents, RowsPerRequest(options_, std::max(latents.cols, 1)), options_, call,
+              latents, context, RowsPerRequest(options_, WidthOf(latents, context)), options_, call,
               [&result](const v1::DecodeResponse& response, std::int64_t count) {
                 SetNames(response.column_names(), result.rows);
                 return AppendRows("Decode", response.rows(), count, result.rows);
@@ -211,10 +236,13 @@ absl::StatusOr<TransformResult> Client::Decode(const ModelRef& model, const Tabl
 
 absl::StatusOr<InterpolateResult> Client::Interpolate(const ModelRef& model, const Table& ends,
                                                       const InterpolateOptions& options,
+                                                      const Table& context,
                                                       const CallOptions& call) const {
   if (absl::Status status = CheckTable(ends); !status.ok()) return status;
+  if (absl::Status status = CheckContext(context, 1); !status.ok()) return status;
   auto request = RequestFor<v1::InterpolateRequest>(model);
   SetRows(ends, 0, ends.rows, request);
+  SetPartOfContext(context, 0, 1, request);
   request.set_steps(static_cast<std::uint32_t>(std::max(options.steps, 0)));
   request.set_method(options.method);
   const auto response =

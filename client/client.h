@@ -60,19 +60,20 @@ struct ScoreResult {
 };
 
 struct SampleOptions {
-  std::uint64_t count = 1;
+  std::uint64_t count = 1;  // under each condition
   std::uint64_t seed = 0;
   double temperature = 1;
+  Table context = {};  // of a conditional model, [conditions to draw under, conditions]
 };
 
 struct SampleResult {
   std::uint64_t version = 0;
-  Table rows;  // [count, columns of the model], columns named
+  Table rows;  // [count, columns of the model], columns named; `count` for each row of context
 };
 
 struct InterpolateOptions {
   int steps = 10;  // both ends included
-  v1::InterpolationMethod method = v1::INTERPOLATION_METHOD_SPHERICAL;
+  v1::InterpolationMethod method = v1::INTERPOLATION_METHOD_UNSPECIFIED;
 };
 
 struct InterpolateResult {
@@ -96,6 +97,15 @@ using TableSink = std::function<absl::Status(const Table&)>;
 // Hears of every message of a training (accepted, progress, done), on the calling thread.
 using TrainObserver = std::function<void(const v1::TrainResponse&)>;
 
+// A density at points, one a row, in the order of the spec's columns.
+struct DensityValues {
+  // ln p of each point, nats, up to a constant that is the same for all; -infinity where p is 0.
+  std::vector<double> log_density;
+  Table gradient;  // its derivatives, [points, columns]; finite
+};
+// Evaluates a density. Called on the thread of the call; an error ends the fit and is returned.
+using DensityFunction = std::function<absl::StatusOr<DensityValues>(const Table& points)>;
+
 // Thread-safe; calls block their thread and may run side by side. Connects on first use, reconnects
 // by itself, and never throws. Movable while no call runs.
 class Client {
@@ -112,30 +122,46 @@ class Client {
                                       const TrainObserver& observer = {},
                                       const CallOptions& call = {}) const;
 
+  // Fits a model to a density: to `density` where there is one, else to the target of the spec. The
+  // observer hears of what happens as in Train. Never repeated by itself. INVALID_ARGUMENT for
+  // values that are misshapen.
+  absl::StatusOr<v1::TrainDone> FitDensity(const v1::FitDensitySpec& spec,
+                                           const DensityFunction& density = {},
+                                           const TrainObserver& observer = {},
+                                           const CallOptions& call = {}) const;
+
   // Methods that take rows: named columns are matched by name in any order, nameless ones by
   // position. A large table is sent as several requests, one after the other and each with its own
   // timeout; all use the version that answered the first. Where the server finds a request too
   // large, half as many rows are sent, down to one. Rows are counted over the whole table in
   // errors.
+  //
+  // `context` is for conditional models p(x | c), whose rows are those of x alone: a row of
+  // conditions for each row, or one for all; columns are matched as those of rows.
   absl::StatusOr<LogProbResult> LogProb(const ModelRef& model, const Table& rows,
+                                        const Table& context = {},
                                         const CallOptions& call = {}) const;
   absl::StatusOr<ScoreResult> Score(const ModelRef& model, const Table& rows,
-                                    const ScoreOptions& options = {},
+                                    const ScoreOptions& options = {}, const Table& context = {},
                                     const CallOptions& call = {}) const;
 
   // Rows to latent points [rows, latent_dim], and back.
   absl::StatusOr<TransformResult> Encode(const ModelRef& model, const Table& rows,
+                                         const Table& context = {},
                                          const CallOptions& call = {}) const;
   absl::StatusOr<TransformResult> Decode(const ModelRef& model, const Table& latents,
+                                         const Table& context = {},
                                          const CallOptions& call = {}) const;
 
-  // Between the two rows of `ends`.
+  // Between the two rows of `ends`; `context` is one row, under which the whole path lies.
   absl::StatusOr<InterpolateResult> Interpolate(const ModelRef& model, const Table& ends,
                                                 const InterpolateOptions& options = {},
+                                                const Table& context = {},
                                                 const CallOptions& call = {}) const;
 
-  // Draws rows; the first form hands each chunk on as it arrives (columns named in every chunk) and
-  // returns the version. The timeout bounds the wait for each chunk, not the whole.
+  // Draws rows, of a conditional model options.count for each row of options.context, in order, all
+  // in one request; the first form hands each chunk on as it arrives (columns named in every chunk)
+  // and returns the version. The timeout bounds the wait for each chunk, not the whole.
   absl::StatusOr<std::uint64_t> Sample(const ModelRef& model, const SampleOptions& options,
                                        const TableSink& sink, const CallOptions& call = {}) const;
   absl::StatusOr<SampleResult> Sample(const ModelRef& model, const SampleOptions& options,

@@ -125,6 +125,12 @@ absl::StatusOr<std::uint64_t> Client::Sample(const ModelRef& model, const Sample
   request.set_count(options.count);
   request.set_seed(options.seed);
   request.set_temperature(options.temperature);
+  std::uint64_t expected = options.count;
+  if (options.context.rows != 0 || options.context.cols != 0) {
+    if (absl::Status status = CheckTable(options.context); !status.ok()) return status;
+    SetContext(options.context, 0, options.context.rows, request);
+    expected *= static_cast<std::uint64_t>(options.context.rows);
+  }
 
   // However long the stream is, only a wait for its next message may run out of time.
   const absl::Duration timeout = call_options.timeout.value_or(options_.timeout);
@@ -153,12 +159,11 @@ absl::StatusOr<std::uint64_t> Client::Sample(const ModelRef& model, const Sample
   if (patience.ended() && status.error_code() == grpc::StatusCode::CANCELLED) {
     return absl::DeadlineExceededError(absl::StrCat("server ", options_.target, ": no rows within ",
                                                     absl::FormatDuration(timeout), ", after ", rows,
-                                                    " of ", options.count));
+                                                    " of ", expected));
   }
   if (!status.ok()) return FromGrpc(status, options_.target);
-  if (rows != options.count) {
-    return absl::InternalError(
-        absl::StrCat("the server sent ", rows, " samples of ", options.count));
+  if (rows != expected) {
+    return absl::InternalError(absl::StrCat("the server sent ", rows, " samples of ", expected));
   }
   return version;
 }

@@ -18,6 +18,14 @@ absl::Status CheckTable(const Table& table);
 // Rows [begin, begin + count) of a checked table, raw and little-endian.
 v1::Matrix ToMatrix(const Table& table, std::int64_t begin, std::int64_t count);
 
+// Sets the context of a request to rows [begin, begin + count) of a checked table.
+template <typename Request>
+void SetContext(const Table& context, std::int64_t begin, std::int64_t count, Request& request) {
+  *request.mutable_context() = ToMatrix(context, begin, count);
+  *request.mutable_context_column_names() = {context.column_names.begin(),
+                                             context.column_names.end()};
+}
+
 // Any encoding, without column names. INTERNAL when the matrix contradicts itself, for it came from
 // a server.
 absl::StatusOr<Table> FromMatrix(const v1::Matrix& matrix);

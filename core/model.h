@@ -5,10 +5,12 @@
 #define MILLRACE_CORE_MODEL_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/data/column_model.h"
+#include "core/data/context_model.h"
 #include "core/exec/parameters.h"
 #include "core/flow/flow_spec.h"
 
@@ -23,7 +25,7 @@ struct Calibration {
   friend bool operator==(const Calibration&, const Calibration&) = default;
 };
 
-enum class StopReason { kUnspecified, kEarlyStopping, kMaxEpochs, kMaxDuration };
+enum class StopReason { kUnspecified, kEarlyStopping, kMaxEpochs, kMaxDuration, kMaxSteps };
 
 // Mean log-density over a set of rows, nats a row, with its standard error.
 struct Nats {
@@ -33,6 +35,26 @@ struct Nats {
   friend bool operator==(const Nats&, const Nats&) = default;
 };
 
+// How near a model q that was fitted to a density p is to it: from the importance weights
+// w = p(x) / q(x) of fresh samples x of q.
+struct DensityFit {
+  std::int64_t samples = 0;
+  // ln of the mean of w, which estimates ln of p's integral, in the user's units; and its standard
+  // error. Both are too small where q misses a part of p.
+  double log_normaliser = 0.0;
+  double log_normaliser_error = 0.0;
+  // (sum w)^2 / (n sum w^2), in [0, 1]; 1 where q is p.
+  double effective_sample_fraction = 0.0;
+  // Nats: the mean of ln q(x) - ln p(x) where p > 0, p being brought to the integral 1; and its
+  // standard error.
+  double divergence = 0.0;
+  double divergence_error = 0.0;
+  double outside_fraction = 0.0;  // of the samples, where p is 0
+  friend bool operator==(const DensityFit&, const DensityFit&) = default;
+};
+
+// Of a model that was fitted to a density there are no rows: `held_out` is of its own samples,
+// which calibrate it, and the other figures are of no rows.
 struct TrainingReport {
   // In standardised units; the user's units are log_unit less (ColumnModel::log_unit).
   Nats fit;         // rows the weights were fitted to
@@ -40,7 +62,7 @@ struct TrainingReport {
                     // the fitted rows alone
   Nats held_out;    // calibration rows
   // A full-covariance Gaussian, by maximum likelihood, of the fitted and the validation rows, on
-  // the calibration rows.
+  // the calibration rows. It is of the features alone: conditions do not move it.
   Nats gaussian_held_out;
   double log_unit = 0.0;
   std::int64_t epochs = 0;  // completed
@@ -51,13 +73,15 @@ struct TrainingReport {
   StopReason stop_reason = StopReason::kUnspecified;
   bool gaussian_fallback =
       false;  // the flow was not better than the Gaussian and was replaced by it
-  std::vector<std::string> warnings;  // for people
+  std::optional<DensityFit> density_fit = std::nullopt;  // of models fitted to a density
+  std::vector<std::string> warnings;                     // for people
   friend bool operator==(const TrainingReport&, const TrainingReport&) = default;
 };
 
 struct Model {
-  FlowSpec spec;
+  FlowSpec spec;  // dim and context_dim are those of columns and context
   ColumnModel columns;
+  ContextModel context;        // conditions of the density p(x | c); none: p(x)
   ParameterValues parameters;  // as the flow's layout says
   Calibration calibration;
   TrainingReport report;

@@ -98,10 +98,11 @@ ABSL_FLAG(
 ABSL_FLAG(std::int64_t, max_queue_bytes, Defaults().queue.max_cost.bytes,
           "Bytes of the requests that may wait; more are UNAVAILABLE.");
 ABSL_FLAG(absl::Duration, max_deadline, Defaults().max_deadline,
-          "Longest time for one call other than Train, whatever the caller allows.");
-ABSL_FLAG(absl::Duration, upload_idle_timeout, Defaults().upload_idle_timeout,
-          "Longest wait for the next message of a table that is sent to Train; beyond: "
-          "DEADLINE_EXCEEDED.");
+          "Longest time for one call other than Train and FitDensity, whatever the caller allows.");
+ABSL_FLAG(
+    absl::Duration, upload_idle_timeout, Defaults().upload_idle_timeout,
+    "Longest wait for the next message of a table that is sent to Train, or for the values of "
+    "a density from a caller of FitDensity; beyond: DEADLINE_EXCEEDED.");
 ABSL_FLAG(absl::Duration, keepalive_time, Defaults().keepalive_time,
           "A connection that is silent for so long is asked for a sign of life.");
 ABSL_FLAG(absl::Duration, keepalive_timeout, Defaults().keepalive_timeout,

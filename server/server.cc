@@ -54,17 +54,10 @@ void TellReports(const ModelRepository& repository, Metrics& metrics) {
 
 // In the order of construction; what comes later uses what comes earlier.
 struct Server::Parts {
-  Parts(const Config& c, Backend& backend, absl::string_view version)
-      : config(c), metrics(version) {
-    trainer = [&backend](const TrainRequest& request, RowsView<const double> rows,
-                         const ProgressCallback& progress, std::stop_token stop) {
-      return TrainModel(request, rows, backend, progress, std::move(stop));
-    };
-  }
+  Parts(const Config& c, absl::string_view version) : config(c), metrics(version) {}
 
   const Config config;
   PrometheusMetrics metrics;
-  Trainer trainer;
   std::unique_ptr<ModelRepository> repository;
   std::unique_ptr<WorkQueue> queue;
   std::unique_ptr<TrainingJobs> trainings;
@@ -128,15 +121,16 @@ Server::~Server() { parts_->Stop(absl::ZeroDuration(), absl::ZeroDuration()); }
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Backend& backend,
                                                       absl::string_view version) {
   MILLRACE_RETURN_IF_ERROR(Validate(config));
-  std::unique_ptr<Server> server(new Server(std::make_unique<Parts>(config, backend, version)));
+  std::unique_ptr<Server> server(new Server(std::make_unique<Parts>(config, version)));
   Parts& parts = *server->parts_;
   MILLRACE_ASSIGN_OR_RETURN(parts.repository,
                             ModelRepository::Open(config.model_dir, backend, parts.metrics));
   TellReports(*parts.repository, parts.metrics);
   parts.queue = std::make_unique<WorkQueue>(config.queue, config.worker_threads, parts.metrics);
-  parts.trainings = std::make_unique<TrainingJobs>(config.max_trainings, parts.trainer,
-                                                   *parts.repository, parts.metrics);
+  parts.trainings =
+      std::make_unique<TrainingJobs>(config.max_trainings, *parts.repository, parts.metrics);
   const App app{.config = parts.config,
+                .backend = backend,
                 .metrics = parts.metrics,
                 .repository = *parts.repository,
                 .queue = *parts.queue,

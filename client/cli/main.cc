@@ -30,6 +30,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "millrace " MILLRACE_VERSION, "Print the version and exit");
   absl::Status result;
   millrace::cli::AddTrainCommand(app, result);
+  millrace::cli::AddFitDensityCommand(app, result);
+  millrace::cli::AddDistillCommand(app, result);
   millrace::cli::AddLogProbCommand(app, result);
   millrace::cli::AddScoreCommand(app, result);
   millrace::cli::AddSampleCommand(app, result);

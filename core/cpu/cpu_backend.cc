@@ -63,6 +63,22 @@ class CpuBackend final : public Backend {
                         });
   }
 
+  absl::Status LogProbGradient(const DeviceWeights& weights, RowsView<const float> x,
+                               RowsView<const float> context, std::span<double> log_prob,
+                               RowsView<float> gradient, std::stop_token stop) override {
+    return ForEachBlock(weights.flow(), Of(weights), x, context, stop,
+                        [&](Pass& pass, std::int64_t first, Matrix block) {
+                          Tape tape;
+                          pass.tape = &tape;
+                          const Vector log_p = pass.arena.NewVector(block.rows);
+                          weights.flow().LogProb(pass, block, log_p);
+                          std::copy_n(log_p.data, block.rows, log_prob.data() + first);
+                          std::fill_n(log_p.data, RoundUp(block.rows, kRowAlign), 1.0);
+                          weights.flow().LogProbBackward(pass, block, log_p);
+                          pass.kernels.Store(block, gradient.data + first * gradient.cols);
+                        });
+  }
+
   absl::Status ChainTerms(const DeviceWeights& weights, RowsView<const float> x,
                           RowsView<const float> context, RowsView<double> terms,
                           std::stop_token stop) override {
@@ -75,12 +91,10 @@ class CpuBackend final : public Backend {
                           const Vectors columns = pass.arena.NewVectors(block.rows, flow.dim());
                           std::fill_n(columns.data, columns.extent(), 0.0);
                           pass.column_log_det = columns;
-                          flow.Forward(pass, block, pass.arena.NewVector(block.rows));
-                          for (int c = 0; c < flow.dim(); ++c) {
-                            kernels_.NormalLogDensity(block.Columns(c, 1), columns[c]);
+                          flow.LogProb(pass, block, pass.arena.NewVector(block.rows));
+                          for (int c = 0; c < flow.dim(); ++c)
                             for (int r = 0; r < block.rows; ++r)
                               terms(first + r, c) = columns[c].data[r];
-                          }
                         });
   }
 
@@ -103,16 +117,17 @@ class CpuBackend final : public Backend {
                       std::span<double> log_prob, std::stop_token stop) override {
     return ForEachBlock(weights.flow(), Of(weights), {nullptr, out.rows, out.cols}, context, stop,
                         [&](Pass& pass, std::int64_t first, Matrix z) {
-                          pass.kernels.SampleNormal(
-                              seed, first_row + static_cast<std::uint64_t>(first), temperature, z);
+                          const BaseDistribution& base = weights.flow().base();
+                          base.Sample(pass, seed, first_row + static_cast<std::uint64_t>(first),
+                                      temperature, z);
                           const Vector log_det = pass.arena.NewVector(z.rows);
-                          const Vector base = pass.arena.NewVector(z.rows);
-                          std::fill_n(base.data, RoundUp(z.rows, kRowAlign), 0.0);
-                          if (!log_prob.empty()) pass.kernels.NormalLogDensity(z, base);
+                          const Vector log_p = pass.arena.NewVector(z.rows);
+                          std::fill_n(log_p.data, RoundUp(z.rows, kRowAlign), 0.0);
+                          if (!log_prob.empty()) base.LogDensity(pass, z, log_p);
                           weights.flow().Inverse(pass, z, log_det);
                           pass.kernels.Store(z, out.data + first * out.cols);
                           for (int r = 0; r < z.rows && !log_prob.empty(); ++r)
-                            log_prob[first + r] = base.data[r] - log_det.data[r];
+                            log_prob[first + r] = log_p.data[r] - log_det.data[r];
                         });
   }
 

@@ -26,11 +26,15 @@ std::int64_t Chunks(std::size_t size) {
 CpuTrainSession::CpuTrainSession(std::shared_ptr<const Flow> flow, const TrainState& state,
                                  Lanes& lanes)
     : flow_(std::move(flow)), lanes_(lanes), gradient_(flow_->layout().size()) {
-  decays_.assign(flow_->layout().size() / kRowAlign, 0);
-  for (const ParameterLayout::Entry& entry : flow_->layout().entries())
-    if (entry.decays)
-      std::fill_n(decays_.begin() + static_cast<std::ptrdiff_t>(entry.slice.offset / kRowAlign),
-                  entry.slice.extent() / kRowAlign, 1);
+  const std::size_t lines = flow_->layout().size() / kRowAlign;
+  decays_.assign(lines, 0);
+  statistic_.assign(lines, 0);
+  for (const ParameterLayout::Entry& entry : flow_->layout().entries()) {
+    const auto first = static_cast<std::ptrdiff_t>(entry.slice.offset / kRowAlign);
+    const std::size_t count = entry.slice.extent() / kRowAlign;
+    std::fill_n(decays_.begin() + first, count, entry.decays);
+    std::fill_n(statistic_.begin() + first, count, entry.statistic);
+  }
   Restore(state);
 }
 
@@ -45,8 +49,6 @@ void CpuTrainSession::Restore(const TrainState& state) {
 double CpuTrainSession::BlockLoss(RowsView<const float> x, RowsView<const float> context,
                                   std::int64_t first, int count, Scratch& scratch,
                                   Gradients gradients) const {
-  scratch.arena.Reset();
-  scratch.tape.Clear();
   Pass pass{.kernels = kernels_,
             .arena = scratch.arena,
             .weights = {state_.parameters.data()},
@@ -65,33 +67,84 @@ double CpuTrainSession::BlockLoss(RowsView<const float> x, RowsView<const float>
   return -sum;
 }
 
-TrainSession::LossAndGradient CpuTrainSession::ComputeGradient(RowsView<const float> x,
-                                                               RowsView<const float> context) {
-  MILLRACE_CHECK(x.rows > 0);
+double CpuTrainSession::ForEachBlock(
+    std::int64_t rows,
+    absl::FunctionRef<void(std::int64_t, std::int64_t, int, Scratch&, Gradients)> task) {
+  MILLRACE_CHECK(rows > 0);
+  rows_ = static_cast<double>(rows);
   // Small batches are cut finer, so that several lanes have work.
   const int block_rows =
-      static_cast<int>(std::clamp<std::int64_t>((x.rows + 63) / 64 * 16, kRowAlign, kMaxBlockRows));
-  const std::int64_t blocks = (x.rows + block_rows - 1) / block_rows;
+      static_cast<int>(std::clamp<std::int64_t>((rows + 63) / 64 * 16, kRowAlign, kMaxBlockRows));
+  const std::int64_t blocks = (rows + block_rows - 1) / block_rows;
   const int lanes = static_cast<int>(std::min<std::int64_t>(blocks, kMaxLanes));
   while (static_cast<int>(lane_gradients_.size()) < lanes)
     lane_gradients_.emplace_back(flow_->layout().size());
-
-  losses_.assign(lanes, 0.0);
   (void)lanes_.Run(lanes, {}, [&](std::int64_t lane, Scratch& scratch) {
     ParameterValues& own = lane_gradients_[lane];
     std::fill_n(own.data(), own.size(), 0.0f);
     for (std::int64_t b = lane; b < blocks; b += lanes) {
       const std::int64_t first = b * block_rows;
-      const int count = static_cast<int>(std::min<std::int64_t>(block_rows, x.rows - first));
-      losses_[lane] += BlockLoss(x, context, first, count, scratch, {own.data()});
+      const int count = static_cast<int>(std::min<std::int64_t>(block_rows, rows - first));
+      scratch.arena.Reset();
+      scratch.tape.Clear();
+      task(lane, first, count, scratch, {own.data()});
     }
+  });
+  return std::sqrt(ReduceGradients(lanes));
+}
+
+TrainSession::LossAndGradient CpuTrainSession::ComputeGradient(RowsView<const float> x,
+                                                               RowsView<const float> context) {
+  losses_.assign(kMaxLanes, 0.0);
+  const double norm = ForEachBlock(x.rows, [&](std::int64_t lane, std::int64_t first, int count,
+                                               Scratch& scratch, Gradients gradients) {
+    losses_[lane] += BlockLoss(x, context, first, count, scratch, gradients);
   });
   double loss = 0.0;
   for (double lane_loss : losses_) loss += lane_loss;
-  return {loss / static_cast<double>(x.rows), std::sqrt(ReduceGradients(lanes))};
+  return {loss / static_cast<double>(x.rows), norm};
 }
 
-// gradient_ = the sum over lanes in lane order; returns its squared norm, summed in a fixed order.
+void CpuTrainSession::SampleBatch(std::uint64_t seed, std::uint64_t first_row,
+                                  RowsView<const float> context, RowsView<float> x,
+                                  std::span<double> log_q) {
+  const std::int64_t blocks = (x.rows + kMaxBlockRows - 1) / kMaxBlockRows;
+  (void)lanes_.Run(blocks, {}, [&](std::int64_t b, Scratch& scratch) {
+    const std::int64_t first = b * kMaxBlockRows;
+    const int count = static_cast<int>(std::min<std::int64_t>(kMaxBlockRows, x.rows - first));
+    Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = {state_.parameters.data()}};
+    const Matrix block = LoadBlock({nullptr, x.rows, x.cols}, context, first, count, pass);
+    const Vector of_block = scratch.arena.NewVector(count);
+    flow_->Sample(pass, seed, first_row + static_cast<std::uint64_t>(first), block, of_block);
+    kernels_.Store(block, x.data + first * x.cols);
+    std::copy_n(of_block.data, count, log_q.data() + first);
+  });
+}
+
+double CpuTrainSession::ComputeSampleGradient(std::uint64_t seed, std::uint64_t first_row,
+                                              RowsView<const float> context,
+                                              RowsView<const float> x_bar,
+                                              std::span<const double> log_q_bar) {
+  return ForEachBlock(x_bar.rows, [&](std::int64_t, std::int64_t first, int count, Scratch& scratch,
+                                      Gradients gradients) {
+    Pass pass{.kernels = kernels_,
+              .arena = scratch.arena,
+              .weights = {state_.parameters.data()},
+              .gradients = gradients,
+              .tape = &scratch.tape};
+    const std::uint64_t row = first_row + static_cast<std::uint64_t>(first);
+    const Matrix bar = LoadBlock(x_bar, context, first, count, pass);
+    const Matrix x = scratch.arena.NewMatrix(count, x_bar.cols);
+    flow_->Sample(pass, seed, row, x, scratch.arena.NewVector(count));
+    const Vector of_block = scratch.arena.NewVector(count);
+    std::fill_n(of_block.data, RoundUp(count, kRowAlign), 0.0);
+    std::copy_n(log_q_bar.data() + first, count, of_block.data);
+    flow_->SampleBackward(pass, seed, row, x, bar, of_block);
+  });
+}
+
+// gradient_ = the sum over lanes in lane order; returns its squared norm, running statistics aside,
+// summed in a fixed order.
 double CpuTrainSession::ReduceGradients(int lanes) {
   const std::size_t size = gradient_.size();
   squares_.assign(static_cast<std::size_t>(Chunks(size)), 0.0);
@@ -103,7 +156,7 @@ double CpuTrainSession::ReduceGradients(int lanes) {
       Pack sum = Pack::Load(lane_gradients_[0].data() + i);
       for (int l = 1; l < lanes; ++l) sum = sum + Pack::Load(lane_gradients_[l].data() + i);
       sum.Store(gradient_.data() + i);
-      square = square + sum * sum;
+      if (statistic_[i / kRowAlign] == 0) square = square + sum * sum;
     }
     for (int i = 0; i < Pack::kWidth; ++i) squares_[chunk] += square.v[i];
   });
@@ -126,6 +179,7 @@ void CpuTrainSession::Step(const AdamStep& step) {
   const Pack root_correction(static_cast<float>(1.0 / std::sqrt(correction2)));
   const Pack epsilon(static_cast<float>(step.epsilon));
   const Pack scale(static_cast<float>(step.gradient_scale));
+  const Pack statistics_rate(static_cast<float>(step.statistics_rate / rows_));
   const Pack keep(static_cast<float>(1.0 - step.learning_rate * step.weight_decay));
   // The average forgets its start sooner while there are few steps.
   const double ema_decay = std::min(step.ema_decay, (1.0 + count) / (10.0 + count));
@@ -134,14 +188,18 @@ void CpuTrainSession::Step(const AdamStep& step) {
     const std::size_t begin = static_cast<std::size_t>(chunk) * kChunk;
     const std::size_t end = std::min(size, begin + kChunk);
     for (std::size_t i = begin; i < end; i += Pack::kWidth) {
-      const Pack g = Pack::Load(gradient_.data() + i) * scale;
-      const Pack m = beta1 * Pack::Load(state_.first_moment.data() + i) + rest1 * g;
-      const Pack v = beta2 * Pack::Load(state_.second_moment.data() + i) + rest2 * (g * g);
       Pack p = Pack::Load(state_.parameters.data() + i);
-      if (decays_[i / kRowAlign] != 0) p = p * keep;
-      p = p - rate * m / (Sqrt(v) * root_correction + epsilon);
-      m.Store(state_.first_moment.data() + i);
-      v.Store(state_.second_moment.data() + i);
+      if (statistic_[i / kRowAlign] != 0) {
+        p = p + statistics_rate * Pack::Load(gradient_.data() + i);
+      } else {
+        const Pack g = Pack::Load(gradient_.data() + i) * scale;
+        const Pack m = beta1 * Pack::Load(state_.first_moment.data() + i) + rest1 * g;
+        const Pack v = beta2 * Pack::Load(state_.second_moment.data() + i) + rest2 * (g * g);
+        if (decays_[i / kRowAlign] != 0) p = p * keep;
+        p = p - rate * m / (Sqrt(v) * root_correction + epsilon);
+        m.Store(state_.first_moment.data() + i);
+        v.Store(state_.second_moment.data() + i);
+      }
       p.Store(state_.parameters.data() + i);
       if (step.ema_decay > 0.0) {
         const Pack average = Pack::Load(state_.ema.data() + i);
@@ -149,6 +207,14 @@ void CpuTrainSession::Step(const AdamStep& step) {
       }
     }
   });
+  Constrain();
+}
+
+void CpuTrainSession::Constrain() {
+  for (const auto& transform : flow_->transforms()) {
+    transform->Constrain(state_.parameters.span());
+    if (state_.ema.size() > 0) transform->Constrain(state_.ema.span());
+  }
 }
 
 absl::Status CpuTrainSession::LogProb(RowsView<const float> x, RowsView<const float> context,

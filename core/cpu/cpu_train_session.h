@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/cpu/lanes.h"
 #include "core/flow/backend.h"
@@ -21,6 +22,11 @@ class CpuTrainSession final : public TrainSession {
   CpuTrainSession(std::shared_ptr<const Flow> flow, const TrainState& state, Lanes& lanes);
 
   LossAndGradient ComputeGradient(RowsView<const float> x, RowsView<const float> context) override;
+  void SampleBatch(std::uint64_t seed, std::uint64_t first_row, RowsView<const float> context,
+                   RowsView<float> x, std::span<double> log_q) override;
+  double ComputeSampleGradient(std::uint64_t seed, std::uint64_t first_row,
+                               RowsView<const float> context, RowsView<const float> x_bar,
+                               std::span<const double> log_q_bar) override;
   void Step(const AdamStep& step) override;
   absl::Status LogProb(RowsView<const float> x, RowsView<const float> context, bool use_ema,
                        std::span<double> log_prob, std::stop_token stop) override;
@@ -29,9 +35,15 @@ class CpuTrainSession final : public TrainSession {
   std::span<const float> gradient() const override { return gradient_.span(); }
 
  private:
+  // task(lane, first row, rows, scratch, lane's gradients) on every block of a batch; then reduces
+  // the gradients and returns their norm.
+  double ForEachBlock(
+      std::int64_t rows,
+      absl::FunctionRef<void(std::int64_t, std::int64_t, int, Scratch&, Gradients)> task);
   double BlockLoss(RowsView<const float> x, RowsView<const float> context, std::int64_t first,
                    int count, Scratch& scratch, Gradients gradients) const;
   double ReduceGradients(int lanes);
+  void Constrain();
 
   std::shared_ptr<const Flow> flow_;
   Lanes& lanes_;
@@ -41,7 +53,10 @@ class CpuTrainSession final : public TrainSession {
   std::vector<ParameterValues> lane_gradients_;
   std::vector<double> losses_;   // per lane
   std::vector<double> squares_;  // per chunk of parameters
-  std::vector<char> decays_;     // per cache line of parameters
+  double rows_ = 1.0;            // that gradient_ is of
+  // Per cache line of parameters.
+  std::vector<char> decays_;
+  std::vector<char> statistic_;
 };
 
 }  // namespace millrace

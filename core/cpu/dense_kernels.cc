@@ -123,4 +123,20 @@ void CpuKernels::ActivationAdjoint(Activation activation, ConstMatrix value, Mat
   });
 }
 
+void CpuKernels::ActivationSlopeAdjoint(Activation activation, ConstMatrix value, ConstMatrix s,
+                                        Matrix bar, Matrix value_bar) const {
+  Dispatch(activation, [&]<typename Function>(Function) {
+    for (int c = 0; c < bar.cols; ++c) {
+      float* const v_bar = Column(value_bar, c);
+      float* const b = Column(bar, c);
+      for (int r = 0; r < PaddedRows(bar); r += Pack::kWidth) {
+        const Pack v = Pack::Load(Column(value, c) + r);
+        const Pack product = Pack::Load(b + r) * Pack::Load(Column(s, c) + r);
+        (Pack::Load(v_bar + r) + product * Function::SlopeDerivative(v)).Store(v_bar + r);
+        (Pack::Load(b + r) * Function::Derivative(v)).Store(b + r);
+      }
+    }
+  });
+}
+
 }  // namespace millrace

@@ -130,12 +130,15 @@ void CpuKernels::LuForward(const LuLayer& layer, Weights weights, Matrix x, Matr
     AddConstant(LogDiagonal(weights, layer, c), column_log_det[c]);
 }
 
-void CpuKernels::LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det) const {
+void CpuKernels::LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det,
+                           Vectors column_log_det) const {
   for (int c = 0; c < z.cols; ++c) ScaleColumn(z, c, 1.0f, -Data(weights, layer.bias)[c]);
   SolveLower(Plain(weights, layer.lower), z, [](int) {});
   SolveUpper(Plain(weights, layer.upper), z,
              [&](int m) { ScaleColumn(z, m, 1.0f / Diagonal(weights, layer, m), 0.0f); });
-  AddConstant(-LogDiagonalSum(weights, layer), log_det);
+  if (column_log_det.empty()) AddConstant(-LogDiagonalSum(weights, layer), log_det);
+  for (int c = 0; c < column_log_det.count; ++c)
+    AddConstant(-LogDiagonal(weights, layer, c), column_log_det[c]);
 }
 
 void CpuKernels::LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x,

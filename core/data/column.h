@@ -10,19 +10,25 @@
 namespace millrace {
 
 // What a caller says of a column; everything but the name may be left to Fit.
-enum class ColumnType { kAuto, kContinuous, kDiscrete, kConstant };
+enum class ColumnType { kAuto, kContinuous, kDiscrete, kConstant, kCategorical };
+
+// Whether a table's column x has a density or is a condition c of it: p(x | c).
+enum class ColumnRole { kFeature, kCondition };
 
 struct ColumnSpec {
-  std::string name = {};                // unique, not empty
-  ColumnType type = ColumnType::kAuto;  // kConstant is found, never asked for
+  std::string name = {};  // unique, not empty
+  // kConstant is found, never asked for. kCategorical is for conditions only, which are that or
+  // kContinuous (kAuto), without bounds and bins.
+  ColumnType type = ColumnType::kAuto;
   // Density is zero at and beyond a bound.
   std::optional<double> lower = std::nullopt;
   std::optional<double> upper = std::nullopt;
   // Distance of neighbouring lattice points, > 0; makes kAuto kDiscrete, contradicts kContinuous.
   std::optional<double> bin_width = std::nullopt;
+  ColumnRole role = ColumnRole::kFeature;
 };
 
-// A fitted column. The chain of a column that is not constant:
+// A fitted column with a density. The chain of a column that is not constant:
 //   value -> point of its bin (bin_width > 0) -> logit/log of its bounds -> (v - center) / scale
 //
 // The density of a discrete column is constant over a bin: P(lattice point) / bin_width. Bins are

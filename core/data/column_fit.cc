@@ -191,6 +191,8 @@ absl::Status CheckColumnSpec(const ColumnSpec& spec, int index) {
   if (spec.type == ColumnType::kConstant)
     return SpecError(index, "type", "constant",
                      "another type: constant columns are found, not declared");
+  if (spec.type == ColumnType::kCategorical)
+    return SpecError(index, "type", "categorical", "another type, or a condition");
   for (const auto& [field, bound] :
        {std::pair{"lower", spec.lower}, std::pair{"upper", spec.upper}}) {
     if (bound && !(std::abs(*bound) <= kLargestMagnitude))

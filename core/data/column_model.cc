@@ -2,7 +2,6 @@
 #include "core/data/column_model.h"
 
 #include <cmath>
-#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
@@ -10,6 +9,7 @@
 #include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
 #include "core/data/column_fit.h"
+#include "core/data/column_names.h"
 #include "core/data/column_transform.h"
 #include "core/math/uniform.h"
 
@@ -32,7 +32,9 @@ absl::Status CheckColumn(const Column& c, std::size_t index) {
   };
   const ColumnSpec said{c.name, ColumnType::kAuto, c.lower, c.upper, std::nullopt};
   MILLRACE_RETURN_IF_ERROR(CheckColumnSpec(said, static_cast<int>(index)));
-  if (c.type == ColumnType::kAuto) return Contradiction(index, "type", "auto", "a fitted type");
+  if (c.type == ColumnType::kAuto || c.type == ColumnType::kCategorical)
+    return Contradiction(index, "type", c.type == ColumnType::kAuto ? "auto" : "categorical",
+                         "continuous, discrete or constant");
   for (const auto& [field, value] :
        {std::pair{"mean", c.mean}, std::pair{"lattice_origin", c.lattice_origin},
         std::pair{"center", c.center}, std::pair{"constant", c.constant}}) {
@@ -70,11 +72,15 @@ absl::StatusOr<ColumnModel> ColumnModel::Fit(std::span<const ColumnSpec> specs,
   std::vector<double> values(static_cast<std::size_t>(rows.rows));
   for (int c = 0; c < rows.cols; ++c) {
     if (stop.stop_requested()) return absl::CancelledError("training was cancelled");
+    if (specs[c].role == ColumnRole::kCondition) continue;
     MILLRACE_RETURN_IF_ERROR(CheckColumnSpec(specs[c], c));
     for (std::int64_t r = 0; r < rows.rows; ++r) values[r] = rows(r, c);
     MILLRACE_ASSIGN_OR_RETURN(Column column, FitColumn(specs[c], c, values));
     model.columns_.push_back(std::move(column));
   }
+  if (model.columns_.empty() && !specs.empty())
+    return InvalidArgument("columns", absl::StrCat("all ", specs.size(), " columns are conditions"),
+                           "a column that is no condition");
   MILLRACE_RETURN_IF_ERROR(model.Finish());
   return model;
 }
@@ -118,31 +124,9 @@ double ColumnModel::Position(int i, int offset) const {
 
 absl::StatusOr<std::vector<int>> ColumnModel::MatchColumns(
     std::span<const std::string> names) const {
-  std::vector<int> order(columns_.size());
-  if (names.empty()) {
-    for (int j = 0; j < num_columns(); ++j) order[j] = j;
-    return order;
-  }
-  std::unordered_map<std::string, int> given;
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (!given.emplace(names[i], static_cast<int>(i)).second)
-      return InvalidArgument(absl::StrCat("column_names[", i, "]"), names[i], "each name once");
-  }
-  for (int j = 0; j < num_columns(); ++j) {
-    const auto found = given.find(columns_[j].name);
-    if (found == given.end())
-      return InvalidArgument(
-          "column_names", "",
-          absl::StrCat("column '", PrintableValue(columns_[j].name), "' of the model among them"));
-    order[j] = found->second;
-    given.erase(found);
-  }
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (given.contains(names[i]))
-      return InvalidArgument(absl::StrCat("column_names[", i, "]"), names[i],
-                             "a column of the model");
-  }
-  return order;
+  std::vector<std::string> own;
+  for (const Column& column : columns_) own.push_back(column.name);
+  return MatchNames(own, names, "column_names");
 }
 
 absl::Status ColumnModel::CheckRows(RowsView<const double> rows) const {

@@ -30,12 +30,13 @@ class ColumnModel {
 
   ColumnModel() = default;  // no columns
 
-  // Learns types, bounds' transforms and scales from rows [n, specs.size()], n >= 2. Statistics in
-  // double. How a column is typed: FitColumn in core/data/column_fit.h. Held-out rows belong into
-  // the fit as well, or a discrete value that only they hold may lie off a declared lattice.
-  // INVALID_ARGUMENT with row, column and value for non-finite values, values at or outside
-  // declared bounds, a contradictory spec, duplicate names, or when every column is constant;
-  // CANCELLED within a column of `stop`.
+  // Learns types, bounds' transforms and scales from rows [n, specs.size()], n >= 2; conditions are
+  // passed over (core/data/context_model.h has them). Statistics in double. How a column is typed:
+  // FitColumn in core/data/column_fit.h. Held-out rows belong into the fit as well, or a discrete
+  // value that only they hold may lie off a declared lattice. INVALID_ARGUMENT with row, column and
+  // value for non-finite values, values at or outside declared bounds, a contradictory spec,
+  // duplicate names, or when every column is constant or a condition; CANCELLED within a column of
+  // `stop`.
   static absl::StatusOr<ColumnModel> Fit(std::span<const ColumnSpec> specs,
                                          RowsView<const double> rows, std::stop_token stop = {});
   // From a model file. INVALID_ARGUMENT when the values contradict each other.

@@ -15,7 +15,10 @@
 #include <span>
 
 #include "core/base/matrix.h"
+#include "core/exec/base_layer.h"
 #include "core/exec/parameters.h"
+#include "core/exec/scalar_bijection.h"
+#include "core/exec/vector_bijection.h"
 
 namespace millrace {
 
@@ -41,14 +44,6 @@ struct DenseRange {
 
 // What the outputs hold before the products are added.
 enum class DenseStart { kBias, kZero, kAccumulate };
-
-// A scalar bijection of the field, applied to every column with parameters of its own. Parameter p
-// of column i is column i * parameters + p of `theta`. The formulas stand in core/math.
-struct ScalarBijection {
-  enum class Kind { kAffine, kLogTails };
-  Kind kind = Kind::kAffine;
-  int parameters() const { return kind == Kind::kAffine ? 2 : 0; }
-};
 
 // y = L U x + b: L lower triangular with a unit diagonal, U upper triangular with the diagonal
 // exp(clip(log_diagonal)), clip as in core/math/affine.h with kLogDiagonalBound.
@@ -96,7 +91,8 @@ class Kernels {
   virtual void ActivationAdjoint(Activation activation, ConstMatrix value, Matrix bar) const = 0;
 
   // --- scalar bijections ---
-  // x [rows, n], theta [rows, n * parameters]; log_det += the sum over columns. In place.
+  // x [rows, n], theta [rows, n * parameters]: parameter p of column i is column i * parameters +
+  // p. log_det += the sum over columns. In place. Formulas: core/math.
   virtual void BijectionForward(ScalarBijection bijection, ConstMatrix theta, Matrix x,
                                 Vector log_det) const = 0;
   virtual void BijectionInverse(ScalarBijection bijection, ConstMatrix theta, Matrix z,
@@ -112,7 +108,7 @@ class Kernels {
                                      Matrix theta_bar) const = 0;
   // Training may count a log-det s of the affine bijection as s - penalty * s^2: a prior that keeps
   // log-scales near 0. Adds to theta_bar what the second term contributes, log_det_bar being
-  // dL/dlog_det.
+  // dL/dlog_det. Nothing for other bijections.
   virtual void LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta,
                                       ConstVector log_det_bar, double penalty,
                                       Matrix theta_bar) const = 0;
@@ -122,12 +118,18 @@ class Kernels {
   virtual void BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float sign,
                                 Gradients gradients) const = 0;
 
+  // statistics [1, 2 n] are means and variances m_0, v_0, m_1 ... to which rows x [rows, n] bring
+  // x - m and (x - m)^2 - v: their sums over rows are added.
+  virtual void StatisticsAdjoint(Slice statistics, Weights weights, ConstMatrix x,
+                                 Gradients gradients) const = 0;
+
   // --- linear ---
   // In place on x [rows, dim]; `scratch` [rows, dim]. log_det += +-sum of the log diagonal.
   // Where column_log_det is not empty, each column's part goes there instead.
   virtual void LuForward(const LuLayer& layer, Weights weights, Matrix x, Matrix scratch,
                          Vector log_det, Vectors column_log_det) const = 0;
-  virtual void LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det) const = 0;
+  virtual void LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det,
+                         Vectors column_log_det) const = 0;
   // Adjoint of LuForward at x: grad dL/dz -> dL/dx. Parameter gradients are added with `sign`.
   virtual void LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x,
                          ConstVector log_det_bar, float sign, class Arena& arena, Matrix grad,
@@ -135,14 +137,56 @@ class Kernels {
   // grad holds g and becomes v = (L U)^-T g.
   virtual void LuTransposedSolve(const LuLayer& layer, Weights weights, Matrix grad) const = 0;
 
+  // --- bijections of whole rows ---
+  // In place on x [rows, dim]; theta [1, parameters] is common to all rows, and `arena` holds what
+  // is prepared from it. Formulas: core/math.
+  virtual void VectorForward(VectorBijection bijection, Slice theta, Weights weights,
+                             class Arena& arena, Matrix x, Vector log_det) const = 0;
+  virtual void VectorInverse(VectorBijection bijection, Slice theta, Weights weights,
+                             class Arena& arena, Matrix z, Vector log_det) const = 0;
+  // Adjoint of VectorForward at x: grad dL/dz -> dL/dx. theta's gradient is added with `sign`.
+  virtual void VectorAdjoint(VectorBijection bijection, Slice theta, Weights weights, ConstMatrix x,
+                             ConstVector log_det_bar, float sign, class Arena& arena, Matrix grad,
+                             Gradients gradients) const = 0;
+  // grad holds g and becomes v = J^-T g, J = dz/dx at x.
+  virtual void VectorTransposedSolve(VectorBijection bijection, Slice theta, Weights weights,
+                                     ConstMatrix x, class Arena& arena, Matrix grad) const = 0;
+
+  // --- residual flows ---
+  // Adjoint of t = activation'(a) s, given the activation's value at a and s: bar holds dL/dt and
+  // becomes dL/ds; dL/dvalue is added to value_bar.
+  virtual void ActivationSlopeAdjoint(Activation activation, ConstMatrix value, ConstMatrix s,
+                                      Matrix bar, Matrix value_bar) const = 0;
+  // jacobian [rows, dim * dim] holds J_ij of each row in column j * dim + i and becomes the factors
+  // L U = I + J (core/math/row_lu.h); log_det += sign log|det(I + J)|.
+  virtual void FactoriseJacobian(double sign, Matrix jacobian, int dim, Vector log_det) const = 0;
+  // grad holds g and becomes v = (L U)^-T g.
+  virtual void JacobianTransposedSolve(ConstMatrix lu, Matrix grad) const = 0;
+  // x = z - g in rows where `moving` [rows, 1] is 1; where x has hardly changed by it, moving
+  // becomes 0. Whether any row is left that moves.
+  virtual bool FixedPointStep(ConstMatrix z, ConstMatrix g, Matrix moving, Matrix x) const = 0;
+  // to[:, 0] = from
+  virtual void Spread(ConstVector from, Matrix to) const = 0;
+
   // --- base ---
-  // log_p += log N(z; 0, I) of each row; its adjoint writes grad = dL/dz.
-  virtual void NormalLogDensity(ConstMatrix z, Vector log_p) const = 0;
-  virtual void NormalLogDensityAdjoint(ConstMatrix z, ConstVector log_p_bar, Matrix grad) const = 0;
-  // Row r, column c: temperature times a standard normal that depends on (seed, first_row + r, c)
-  // only.
-  virtual void SampleNormal(std::uint64_t seed, std::uint64_t first_row, double temperature,
-                            Matrix z) const = 0;
+  // log_p += ln p(z) of each row. Where column_log_p is not empty, each column's ln p(z_c | z_<c)
+  // goes there instead.
+  virtual void BaseLogDensity(const BaseLayer& layer, Weights weights, ConstMatrix z,
+                              class Arena& arena, Vector log_p, Vectors column_log_p) const = 0;
+  // Writes grad = dL/dz, which may be z itself. Parameter gradients may be empty.
+  virtual void BaseLogDensityAdjoint(const BaseLayer& layer, Weights weights, ConstMatrix z,
+                                     ConstVector log_p_bar, class Arena& arena, Matrix grad,
+                                     Gradients gradients) const = 0;
+  // Row r, column c depends on (seed, first_row + r, c) and, in mixtures, on the component that
+  // (seed, first_row + r) draws. `temperature` multiplies what is added to the location; of
+  // uniforms, to the centre, and counts as 1 above 1.
+  virtual void SampleBase(const BaseLayer& layer, Weights weights, std::uint64_t seed,
+                          std::uint64_t first_row, double temperature, Matrix z) const = 0;
+  // Parameter gradients of a loss that depends on samples z of temperature 1, given grad = dL/dz;
+  // one component.
+  virtual void SampleBaseAdjoint(const BaseLayer& layer, Weights weights, std::uint64_t seed,
+                                 std::uint64_t first_row, ConstMatrix z, ConstMatrix grad,
+                                 class Arena& arena, Gradients gradients) const = 0;
 };
 
 }  // namespace millrace

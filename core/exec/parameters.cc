@@ -15,7 +15,13 @@ Slice ParameterLayout::Add(std::string name, int rows, int cols, bool decays) {
   if (rows > 1 && ld % 256 == 0) ld += kRowAlign;
   const Slice slice{size_, rows, cols, ld};
   size_ += slice.extent();
-  entries_.push_back({std::move(name), slice, decays});
+  entries_.push_back({.name = std::move(name), .slice = slice, .decays = decays});
+  return slice;
+}
+
+Slice ParameterLayout::AddStatistic(std::string name, int rows, int cols) {
+  const Slice slice = Add(std::move(name), rows, cols, /*decays=*/false);
+  entries_.back().statistic = true;
   return slice;
 }
 

@@ -30,10 +30,15 @@ class ParameterLayout {
     std::string name;  // e.g. "3.made.hidden.1.weight": unique, stable, the name in the model file
     Slice slice;
     bool decays = false;  // subject to weight decay (weights yes; biases, scales and diagonals no)
+    // A running statistic: no gradient moves it. Adjoints add to its place among the gradients, for
+    // each row, what the row says it should be less what it is; a step of training moves it by a
+    // share of the mean of that.
+    bool statistic = false;
   };
 
   // `rows` x `cols` parameters, padded so that the next entry starts on a cache line.
   Slice Add(std::string name, int rows, int cols, bool decays);
+  Slice AddStatistic(std::string name, int rows, int cols);
 
   const std::vector<Entry>& entries() const { return entries_; }
   std::size_t size() const { return size_; }  // floats, padding included

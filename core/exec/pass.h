@@ -42,6 +42,14 @@ class PassScope {
   std::optional<Arena::Scope> scope_;
 };
 
+// Pushes a copy of x for the adjoint, if one will follow.
+inline void Record(Pass& pass, ConstMatrix x) {
+  if (pass.tape == nullptr) return;
+  const Matrix copy = pass.arena.NewMatrix(x.rows, x.cols);
+  pass.kernels.Copy(x, copy);
+  pass.tape->Push(copy);
+}
+
 }  // namespace millrace
 
 #endif  // MILLRACE_CORE_EXEC_PASS_H_

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/flow/architectures.h"
 
-#include <algorithm>
+#include <cstdint>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
-#include "core/transforms/act_norm.h"
-#include "core/transforms/autoregressive.h"
-#include "core/transforms/elementwise.h"
-#include "core/transforms/lu_linear.h"
-#include "core/transforms/permutation.h"
+#include "core/flow/chain.h"
 
 namespace millrace {
 namespace {
+
+using Kind = ScalarBijection::Kind;
 
 absl::Status CheckRange(absl::string_view field, std::int64_t value, std::int64_t low,
                         std::int64_t high) {
@@ -23,91 +20,190 @@ absl::Status CheckRange(absl::string_view field, std::int64_t value, std::int64_
   return InvalidArgument(field, absl::StrCat(value), absl::StrCat(low, " to ", high));
 }
 
-absl::Status ValidateMaf(const FlowSpec& spec, const MafSpec& maf) {
-  MILLRACE_RETURN_IF_ERROR(CheckRange("flow.maf.layers", maf.layers, 0, MafSpec::kMaxLayers));
-  const auto hidden_layers = static_cast<std::int64_t>(maf.hidden_sizes.size());
-  if (hidden_layers < 1 || hidden_layers > MafSpec::kMaxHiddenLayers)
-    return InvalidArgument("flow.maf.hidden_sizes", absl::StrCat(hidden_layers, " layers"),
-                           absl::StrCat("1 to ", MafSpec::kMaxHiddenLayers, " layers"));
-  // With a context, some units serve the first column and others the later ones.
-  const int smallest = spec.context_dim > 0 && spec.dim > 1 ? 2 : 1;
-  for (int size : maf.hidden_sizes) {
-    MILLRACE_RETURN_IF_ERROR(
-        CheckRange("flow.maf.hidden_sizes", size, smallest, MafSpec::kMaxHiddenSize));
-    if (maf.residual && size != maf.hidden_sizes[0])
-      return InvalidArgument(
-          "flow.maf.hidden_sizes", absl::StrCat(size),
-          absl::StrCat(maf.hidden_sizes[0], " like the first: residual networks need equal sizes"));
+ScalarBijection BijectionOf(const StackSpec& stack) {
+  switch (stack.architecture) {
+    case Architecture::kNsfAutoregressive:
+    case Architecture::kNsfCoupling:
+      return {Kind::kRationalQuadratic, stack.bins, stack.bound};
+    case Architecture::kNice:
+      return {Kind::kAdditive};
+    case Architecture::kMadeMog:
+      return {Kind::kNormalMixture, stack.components};
+    default:
+      return {Kind::kAffine};
   }
-  if (maf.residual && hidden_layers % 2 == 0)
-    return InvalidArgument("flow.maf.hidden_sizes", absl::StrCat(hidden_layers, " layers"),
-                           "an odd number for a residual network: one, and two for each block");
-  return absl::OkStatus();
 }
 
-std::vector<std::unique_ptr<const Transform>> BuildMaf(const FlowSpec& spec, const MafSpec& maf,
-                                                       ParameterLayout& layout) {
-  std::vector<std::unique_ptr<const Transform>> chain;
-  const auto prefix = [&](absl::string_view kind) {
-    return absl::StrCat(chain.size(), ".", kind, ".");
-  };
-  if (maf.whiten) chain.push_back(std::make_unique<LuLinear>(spec.dim, true, prefix("lu"), layout));
-  for (int l = 0; l < maf.layers; ++l) {
-    if (l > 0 && maf.mixing == Mixing::kReverse)
-      chain.push_back(std::make_unique<Permutation>(Permutation::Reverse(spec.dim)));
-    if (l > 0 && maf.mixing == Mixing::kRandom)
-      chain.push_back(std::make_unique<Permutation>(
-          Permutation::Random(spec.dim, spec.seed, static_cast<std::uint32_t>(l))));
-    if (l > 0 && maf.mixing == Mixing::kLu) {
-      // A learned map beside a random permutation: the map starts as the identity.
-      chain.push_back(std::make_unique<Permutation>(
-          Permutation::Random(spec.dim, spec.seed, static_cast<std::uint32_t>(l))));
-      chain.push_back(std::make_unique<LuLinear>(spec.dim, false, prefix("lu"), layout));
-    }
-    if (maf.act_norm)
-      chain.push_back(std::make_unique<ActNorm>(spec.dim, prefix("act_norm"), layout));
-    const MadeSpec made{.dim = spec.dim,
-                        .context_dim = spec.context_dim,
-                        .hidden_sizes = maf.hidden_sizes,
-                        .residual = maf.residual,
-                        .activation = maf.activation};
-    chain.push_back(
-        std::make_unique<Autoregressive>(made, ScalarBijection{}, prefix("made"), layout));
+NetworkShape NetworkOf(const StackSpec& stack) {
+  return {stack.hidden_sizes, stack.residual, stack.activation};
+}
+
+LayerSpec LayerOf(const StackSpec& stack, int index) {
+  const StackTraits traits = TraitsOf(stack.architecture);
+  LayerSpec layer;
+  if (traits.autoregressive) {
+    layer.autoregressive = {BijectionOf(stack), NetworkOf(stack)};
+    layer.inverse = stack.architecture == Architecture::kIaf;
+  } else if (traits.coupling) {
+    layer.coupling = {BijectionOf(stack), NetworkOf(stack), stack.mask, index % 2 == 1, index / 2};
+  } else if (stack.architecture == Architecture::kResidual) {
+    layer.residual = {NetworkOf(stack)};
+  } else if (stack.architecture == Architecture::kPlanar) {
+    layer.vector = {VectorBijection::Kind::kPlanar};
+  } else if (stack.architecture == Architecture::kRadial) {
+    layer.vector = {VectorBijection::Kind::kRadial};
+  } else {
+    layer.vector = {VectorBijection::Kind::kSylvester, stack.width};
   }
-  if (maf.heavy_tails)
-    chain.push_back(
-        std::make_unique<Elementwise>(ScalarBijection{ScalarBijection::Kind::kLogTails}));
+  return layer;
+}
+
+void AddMixing(Mixing mixing, int draw, std::vector<LayerSpec>& chain) {
+  if (mixing == Mixing::kNone) return;
+  chain.emplace_back().permutation = {mixing == Mixing::kReverse, draw};
+  // A learned map beside a random permutation: the map starts as the identity.
+  if (mixing == Mixing::kLu) chain.emplace_back().linear = {LinearLayer::Start::kIdentity};
+}
+
+std::vector<LayerSpec> ChainOfStack(const StackSpec& stack) {
+  std::vector<LayerSpec> chain;
+  if (stack.whiten) chain.emplace_back().linear = {LinearLayer::Start::kWhiten};
+  for (int l = 0; l < stack.layers; ++l) {
+    if (l > 0) AddMixing(stack.mixing, l, chain);
+    if (stack.act_norm) chain.emplace_back().norm = {/*batch=*/false};
+    chain.push_back(LayerOf(stack, l));
+    if (stack.batch_norm) chain.emplace_back().norm = {/*batch=*/true};
+  }
+  if (stack.architecture == Architecture::kMafMog && stack.layers > 0) {
+    AddMixing(stack.mixing, stack.layers, chain);
+    chain.emplace_back().autoregressive = {{Kind::kNormalMixture, stack.components},
+                                           NetworkOf(stack)};
+  }
+  if (stack.architecture == Architecture::kNice && stack.layers > 0)
+    chain.emplace_back().elementwise = {Kind::kScale};
+  if (stack.heavy_tails) chain.emplace_back().elementwise = {Kind::kLogTails};
   return chain;
+}
+
+absl::Status ValidateStack(const StackSpec& stack, int dim, int context_dim) {
+  const StackTraits traits = TraitsOf(stack.architecture);
+  MILLRACE_RETURN_IF_ERROR(CheckRange("flow.stack.layers", stack.layers, 0,
+                                      traits.one_layer ? 1 : StackSpec::kMaxLayers));
+  if (!traits.network) {
+    if (context_dim > 0)
+      return InvalidArgument("flow.stack.architecture", NameOf(stack.architecture),
+                             "one with a network, which a condition can reach");
+  } else {
+    // With a context, some units serve the first column and others the later ones.
+    const bool both = traits.autoregressive && context_dim > 0 && dim > 1;
+    MILLRACE_RETURN_IF_ERROR(ValidateNetwork("flow.stack", NetworkOf(stack), both ? 2 : 1));
+  }
+  if (traits.coupling && dim == 1 && context_dim == 0)
+    return InvalidArgument("flow.stack.architecture", NameOf(stack.architecture),
+                           "an autoregressive one: with one column a coupling has none to keep");
+  return absl::OkStatus();
 }
 
 }  // namespace
 
+StackTraits TraitsOf(Architecture architecture) {
+  switch (architecture) {
+    case Architecture::kMade:
+      return {.autoregressive = true, .network = true, .one_layer = true};
+    case Architecture::kMaf:
+    case Architecture::kIaf:
+      return {.autoregressive = true, .network = true};
+    case Architecture::kMadeMog:
+      return {.autoregressive = true, .network = true, .mixture = true, .one_layer = true};
+    case Architecture::kMafMog:
+      return {.autoregressive = true, .network = true, .mixture = true};
+    case Architecture::kNsfAutoregressive:
+      return {.autoregressive = true, .network = true, .spline = true};
+    case Architecture::kNice:
+    case Architecture::kRealNvp:
+      return {.coupling = true, .network = true};
+    case Architecture::kNsfCoupling:
+      return {.coupling = true, .network = true, .spline = true};
+    case Architecture::kResidual:
+      return {.network = true};
+    case Architecture::kPlanar:
+    case Architecture::kRadial:
+    case Architecture::kSylvester:
+      return {};
+  }
+  return {};
+}
+
+std::span<const Architecture> AllArchitectures() {
+  static constexpr Architecture kAll[] = {
+      Architecture::kMade,     Architecture::kMaf,     Architecture::kIaf,
+      Architecture::kMadeMog,  Architecture::kMafMog,  Architecture::kNsfAutoregressive,
+      Architecture::kNice,     Architecture::kRealNvp, Architecture::kNsfCoupling,
+      Architecture::kPlanar,   Architecture::kRadial,  Architecture::kSylvester,
+      Architecture::kResidual,
+  };
+  return kAll;
+}
+
+const char* NameOf(Architecture architecture) {
+  switch (architecture) {
+    case Architecture::kMade:
+      return "made";
+    case Architecture::kMaf:
+      return "maf";
+    case Architecture::kIaf:
+      return "iaf";
+    case Architecture::kMadeMog:
+      return "made-mog";
+    case Architecture::kMafMog:
+      return "maf-mog";
+    case Architecture::kNsfAutoregressive:
+      return "nsf-ar";
+    case Architecture::kNice:
+      return "nice";
+    case Architecture::kRealNvp:
+      return "realnvp";
+    case Architecture::kNsfCoupling:
+      return "nsf-c";
+    case Architecture::kPlanar:
+      return "planar";
+    case Architecture::kRadial:
+      return "radial";
+    case Architecture::kSylvester:
+      return "sylvester";
+    case Architecture::kResidual:
+      return "residual";
+  }
+  return "unknown";
+}
+
 absl::Status Validate(const FlowSpec& spec) {
   MILLRACE_RETURN_IF_ERROR(CheckRange("flow.dim", spec.dim, 1, FlowSpec::kMaxDim));
   MILLRACE_RETURN_IF_ERROR(CheckRange("flow.context_dim", spec.context_dim, 0, FlowSpec::kMaxDim));
-  if (!spec.maf) return InvalidArgument("flow", "no architecture", "maf");
-  return ValidateMaf(spec, *spec.maf);
+  MILLRACE_RETURN_IF_ERROR(Validate(spec.base));
+  if (spec.stack.has_value() == spec.chain.has_value())
+    return InvalidArgument("flow", spec.stack ? "a stack and a chain" : "no architecture",
+                           "a stack or a chain");
+  if (spec.stack) {
+    MILLRACE_RETURN_IF_ERROR(ValidateStack(*spec.stack, spec.dim, spec.context_dim));
+    // A stack without layers is the Gaussian beside conditional flows.
+    const int context_dim = spec.stack->layers > 0 ? spec.context_dim : 0;
+    return ValidateChain("flow.stack", ChainOfStack(*spec.stack), spec.dim, context_dim, spec.base);
+  }
+  MILLRACE_RETURN_IF_ERROR(CheckRange(
+      "flow.chain.layers", static_cast<std::int64_t>(spec.chain->size()), 1, FlowSpec::kMaxChain));
+  return ValidateChain("flow.chain.layers", *spec.chain, spec.dim, spec.context_dim, spec.base);
+}
+
+std::vector<LayerSpec> ChainOf(const FlowSpec& spec) {
+  return spec.stack ? ChainOfStack(*spec.stack) : *spec.chain;
 }
 
 double EstimateParameters(const FlowSpec& spec) {
-  const MafSpec& maf = *spec.maf;
-  const double dim = spec.dim;
-  double made = 0.0;
-  double inputs = dim + spec.context_dim;
-  for (int size : maf.hidden_sizes) {
-    made += (inputs + 1.0) * size;
-    inputs = size;
-  }
-  made += (inputs + 1.0) * 2.0 * dim;
-  const double linear = 2.0 * dim * (dim + 1.0);
-  double total = maf.layers * (made + (maf.act_norm ? 2.0 * dim : 0.0));
-  if (maf.mixing == Mixing::kLu) total += std::max(0, maf.layers - 1) * linear;
-  return total + (maf.whiten ? linear : 0.0);
-}
-
-std::vector<std::unique_ptr<const Transform>> BuildTransforms(const FlowSpec& spec,
-                                                              ParameterLayout& layout) {
-  return BuildMaf(spec, *spec.maf, layout);
+  double total = EstimateParameters(spec.base, spec.dim);
+  for (const LayerSpec& layer : ChainOf(spec))
+    total += EstimateParameters(layer, spec.dim, spec.context_dim);
+  return total;
 }
 
 }  // namespace millrace

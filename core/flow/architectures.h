@@ -1,24 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// The architectures: what chain of transforms a spec stands for.
+// The architectures: what chain of layers a stack stands for.
 #ifndef MILLRACE_CORE_FLOW_ARCHITECTURES_H_
 #define MILLRACE_CORE_FLOW_ARCHITECTURES_H_
 
-#include <memory>
+#include <span>
 #include <vector>
 
-#include "core/exec/parameters.h"
 #include "core/flow/flow_spec.h"
-#include "core/transforms/transform.h"
 
 namespace millrace {
 
-// Parameters the spec asks for, padding aside; never overflows.
-double EstimateParameters(const FlowSpec& spec);
+// Which parts of a StackSpec an architecture has.
+struct StackTraits {
+  bool autoregressive = false;
+  bool coupling = false;
+  bool network = false;  // a conditioner, or a residual layer's network
+  bool spline = false;   // bins and bound
+  bool mixture = false;  // components
+  bool one_layer = false;
+};
+StackTraits TraitsOf(Architecture architecture);
 
-// The chain of a valid spec, data first. Parameters are added to the layout as
-// "<i>.<transform>.<name>".
-std::vector<std::unique_ptr<const Transform>> BuildTransforms(const FlowSpec& spec,
-                                                              ParameterLayout& layout);
+// In the order of the enum.
+std::span<const Architecture> AllArchitectures();
+
+// "maf", "nsf-c" ...: how specs, files and the command line call it.
+const char* NameOf(Architecture architecture);
+
+// The chain of a valid spec, data first: that of its stack, or its own.
+std::vector<LayerSpec> ChainOf(const FlowSpec& spec);
+
+// Parameters a valid spec asks for, padding aside; never overflows.
+double EstimateParameters(const FlowSpec& spec);
 
 }  // namespace millrace
 

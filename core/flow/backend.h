@@ -35,6 +35,9 @@ struct AdamStep {
   double weight_decay = 0.0;    // on entries whose layout says `decays`
   double gradient_scale = 1.0;  // multiplies the gradient first: clipping
   double ema_decay = 0.0;
+  // Running statistics (ParameterLayout::Entry::statistic) are not Adam's: they move by this share
+  // towards those of the batch. The moving average is of them as well.
+  double statistics_rate = 0.1;
 };
 
 // Everything a training run changes; enough to go on bit for bit. All arrays have layout().size()
@@ -60,11 +63,26 @@ class TrainSession {
 
   struct LossAndGradient {
     double loss = 0.0;           // mean of -log p over the rows, nats
-    double gradient_norm = 0.0;  // L2 norm of d loss / d parameters
+    double gradient_norm = 0.0;  // L2 norm of d loss / d parameters, running statistics aside
   };
   // Computes the gradient and keeps it for Step. Non-finite values are returned as they are.
   virtual LossAndGradient ComputeGradient(RowsView<const float> x,
                                           RowsView<const float> context) = 0;
+
+  // Training by samples, in two phases, so that whoever knows the target's density may evaluate it
+  // in between. Rows [first_row, first_row + x.rows) of the endless sequence of samples of `seed`
+  // under the current parameters, with their log-densities.
+  virtual void SampleBatch(std::uint64_t seed, std::uint64_t first_row,
+                           RowsView<const float> context, RowsView<float> x,
+                           std::span<double> log_q) = 0;
+  // Of the same rows: the gradient of a loss that has the derivative x_bar [n, dim] with respect to
+  // them and log_q_bar [n] with respect to log_q, as Flow::SampleBackward takes it. Kept for Step;
+  // returns its L2 norm. The rows are drawn again, so that memory is bounded by a block's. Not for
+  // bases that CheckSampleGradient refuses.
+  virtual double ComputeSampleGradient(std::uint64_t seed, std::uint64_t first_row,
+                                       RowsView<const float> context, RowsView<const float> x_bar,
+                                       std::span<const double> log_q_bar) = 0;
+
   // Applies Adam with the kept gradient.
   virtual void Step(const AdamStep& step) = 0;
 
@@ -74,7 +92,8 @@ class TrainSession {
 
   virtual TrainState Save() const = 0;
   virtual void Restore(const TrainState& state) = 0;
-  // The kept gradient, for tests: layout().size() elements.
+  // The kept gradient, for tests: layout().size() elements. Of running statistics, what rows say of
+  // them, summed over the batch.
   virtual std::span<const float> gradient() const = 0;
 
  protected:
@@ -99,6 +118,10 @@ class Backend {
   virtual absl::Status LogProb(const DeviceWeights& weights, RowsView<const float> x,
                                RowsView<const float> context, std::span<double> log_prob,
                                std::stop_token stop) = 0;
+  // The same with its derivative with respect to x, [n, dim].
+  virtual absl::Status LogProbGradient(const DeviceWeights& weights, RowsView<const float> x,
+                                       RowsView<const float> context, std::span<double> log_prob,
+                                       RowsView<float> gradient, std::stop_token stop) = 0;
   // log p(x_i | x_1 .. x_(i-1), context) of each column i, [n, dim]; they sum to log p(x | context)
   // but for rounding. FAILED_PRECONDITION unless the flow is triangular with
   // these weights.
@@ -114,8 +137,8 @@ class Backend {
                                RowsView<const float> context, RowsView<float> out,
                                std::span<double> log_det, std::stop_token stop) = 0;
   // Row r of `out` [n, dim] is a sample that depends on (seed, first_row + r) only; log_prob (may
-  // be empty) is the log-density of the untempered model there. Base samples are scaled by
-  // temperature.
+  // be empty) is the log-density of the untempered model there. Temperature is that of
+  // BaseDistribution::Sample.
   virtual absl::Status Sample(const DeviceWeights& weights, std::uint64_t seed,
                               std::uint64_t first_row, double temperature,
                               RowsView<const float> context, RowsView<float> out,

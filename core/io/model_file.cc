@@ -91,6 +91,10 @@ absl::Status CheckParts(const Model& model, const Flow& flow) {
     return absl::InvalidArgumentError(absl::StrCat("the flow has ", flow.dim(),
                                                    " columns, the table ", model.columns.dim(),
                                                    " that are not constant"));
+  if (model.context.dim() != flow.spec().context_dim)
+    return absl::InvalidArgumentError(
+        absl::StrCat("the flow sees a context of ", flow.spec().context_dim,
+                     " columns, the table's conditions make ", model.context.dim()));
   const std::vector<double>& log_probs = model.calibration.log_probs;
   for (std::size_t i = 0; i < log_probs.size(); ++i) {
     if (!(log_probs[i] < std::numeric_limits<double>::infinity()) ||

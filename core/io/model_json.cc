@@ -2,29 +2,18 @@
 #include "core/io/model_json.h"
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "core/base/status_macros.h"
+#include "core/io/flow_json.h"
 #include "core/io/json_archive.h"
 
 namespace millrace {
 
 // The overloads that the archives look up. Keys and names are the file format.
-
-static NameTable<Mixing> EnumNames(Mixing) {
-  return {{Mixing::kNone, "none"},
-          {Mixing::kReverse, "reverse"},
-          {Mixing::kRandom, "random"},
-          {Mixing::kLu, "lu"}};
-}
-
-static NameTable<Activation> EnumNames(Activation) {
-  return {{Activation::kIdentity, "identity"},
-          {Activation::kRelu, "relu"},
-          {Activation::kTanh, "tanh"},
-          {Activation::kElu, "elu"}};
-}
 
 static NameTable<ColumnType> EnumNames(ColumnType) {
   return {{ColumnType::kContinuous, "continuous"},
@@ -36,27 +25,8 @@ static NameTable<StopReason> EnumNames(StopReason) {
   return {{StopReason::kUnspecified, "unspecified"},
           {StopReason::kEarlyStopping, "early_stopping"},
           {StopReason::kMaxEpochs, "max_epochs"},
-          {StopReason::kMaxDuration, "max_duration"}};
-}
-
-template <typename Archive>
-void Describe(Archive& archive, MafSpec& spec) {
-  archive.Field("layers", spec.layers);
-  archive.Field("hidden_sizes", spec.hidden_sizes);
-  archive.Field("residual", spec.residual);
-  archive.Field("mixing", spec.mixing);
-  archive.Field("activation", spec.activation);
-  archive.Field("act_norm", spec.act_norm);
-  archive.Field("whiten", spec.whiten);
-  archive.Field("heavy_tails", spec.heavy_tails);
-}
-
-template <typename Archive>
-void Describe(Archive& archive, FlowSpec& spec) {
-  archive.Field("dim", spec.dim);
-  archive.Field("context_dim", spec.context_dim);
-  archive.Field("seed", spec.seed);
-  archive.Field("maf", spec.maf);
+          {StopReason::kMaxDuration, "max_duration"},
+          {StopReason::kMaxSteps, "max_steps"}};
 }
 
 template <typename Archive>
@@ -76,10 +46,30 @@ void Describe(Archive& archive, Column& column) {
 }
 
 template <typename Archive>
+void Describe(Archive& archive, Condition& condition) {
+  archive.Field("name", condition.name);
+  archive.Field("position", condition.position);
+  archive.Field("mean", condition.mean);
+  archive.Field("deviation", condition.deviation);
+  archive.Field("categories", condition.categories);
+}
+
+template <typename Archive>
 void Describe(Archive& archive, Nats& nats) {
   archive.Field("rows", nats.rows);
   archive.Field("mean", nats.mean);
   archive.Field("standard_error", nats.standard_error);
+}
+
+template <typename Archive>
+void Describe(Archive& archive, DensityFit& fit) {
+  archive.Field("samples", fit.samples);
+  archive.Field("log_normaliser", fit.log_normaliser);
+  archive.Field("log_normaliser_error", fit.log_normaliser_error);
+  archive.Field("effective_sample_fraction", fit.effective_sample_fraction);
+  archive.Field("divergence", fit.divergence);
+  archive.Field("divergence_error", fit.divergence_error);
+  archive.Field("outside_fraction", fit.outside_fraction);
 }
 
 template <typename Archive>
@@ -96,17 +86,19 @@ void Describe(Archive& archive, TrainingReport& report) {
   archive.Field("divergences", report.divergences);
   archive.Field("stop_reason", report.stop_reason);
   archive.Field("gaussian_fallback", report.gaussian_fallback);
+  archive.Field("density_fit", report.density_fit);
   archive.Field("warnings", report.warnings);
 }
 
 namespace {
 
-constexpr int kDeepest = 8;
+constexpr int kDeepest = 10;
 
 // The text's outermost object.
 struct ModelText {
   FlowSpec spec;
   std::vector<Column> columns;
+  std::optional<std::vector<Condition>> conditions;  // none: not written
   double false_positive_rate = 0.0;
   TrainingReport report;
   std::int64_t create_time_unix_micros = 0;
@@ -116,6 +108,7 @@ template <typename Archive>
 void Describe(Archive& archive, ModelText& text) {
   archive.Field("spec", text.spec);
   archive.Field("columns", text.columns);
+  archive.Field("conditions", text.conditions);
   archive.Field("false_positive_rate", text.false_positive_rate);
   archive.Field("report", text.report);
   archive.Field("create_time_unix_micros", text.create_time_unix_micros);
@@ -126,9 +119,12 @@ void Describe(Archive& archive, ModelText& text) {
 absl::StatusOr<std::string> ModelToJson(const Model& model) {
   ModelText text{.spec = model.spec,
                  .columns = {model.columns.columns().begin(), model.columns.columns().end()},
+                 .conditions = std::nullopt,
                  .false_positive_rate = model.calibration.false_positive_rate,
                  .report = model.report,
                  .create_time_unix_micros = model.create_time_unix_micros};
+  const std::span<const Condition> conditions = model.context.conditions();
+  if (!conditions.empty()) text.conditions.emplace(conditions.begin(), conditions.end());
   JsonWriter writer;
   const Json json = writer.Write(text);
   MILLRACE_RETURN_IF_ERROR(writer.status());
@@ -149,6 +145,10 @@ absl::StatusOr<Model> ModelFromJson(absl::string_view text) {
   if (!columns.ok()) return absl::DataLossError(columns.status().message());
   model.spec = std::move(read.spec);
   model.columns = *std::move(columns);
+  absl::StatusOr<ContextModel> context = ContextModel::FromConditions(
+      std::move(read.conditions).value_or(std::vector<Condition>()), model.columns);
+  if (!context.ok()) return absl::DataLossError(context.status().message());
+  model.context = *std::move(context);
   model.calibration.false_positive_rate = read.false_positive_rate;
   model.report = std::move(read.report);
   model.create_time_unix_micros = read.create_time_unix_micros;

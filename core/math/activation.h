@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Activations whose derivative is a function of their own value.
+// Activations whose derivative is a function of their own value; SlopeDerivative is the derivative
+// of that function.
 #ifndef MILLRACE_CORE_MATH_ACTIVATION_H_
 #define MILLRACE_CORE_MATH_ACTIVATION_H_
 
@@ -16,6 +17,10 @@ struct Identity {
   MILLRACE_HOST_DEVICE static T Derivative(T) {
     return T(1.0f);
   }
+  template <typename T>
+  MILLRACE_HOST_DEVICE static T SlopeDerivative(T) {
+    return T(0.0f);
+  }
 };
 
 struct Relu {
@@ -27,6 +32,10 @@ struct Relu {
   MILLRACE_HOST_DEVICE static T Derivative(T value) {
     return Select(value > T(0.0f), T(1.0f), T(0.0f));
   }
+  template <typename T>
+  MILLRACE_HOST_DEVICE static T SlopeDerivative(T) {
+    return T(0.0f);
+  }
 };
 
 struct HyperbolicTangent {
@@ -37,6 +46,10 @@ struct HyperbolicTangent {
   template <typename T>
   MILLRACE_HOST_DEVICE static T Derivative(T value) {
     return T(1.0f) - value * value;
+  }
+  template <typename T>
+  MILLRACE_HOST_DEVICE static T SlopeDerivative(T value) {
+    return T(-2.0f) * value;
   }
 };
 
@@ -50,6 +63,10 @@ struct Elu {
   template <typename T>
   MILLRACE_HOST_DEVICE static T Derivative(T value) {
     return Select(value > T(0.0f), T(1.0f), value + T(1.0f));
+  }
+  template <typename T>
+  MILLRACE_HOST_DEVICE static T SlopeDerivative(T value) {
+    return Select(value > T(0.0f), T(0.0f), T(1.0f));
   }
 };
 

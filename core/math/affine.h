@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The affine bijection of MAF (Papamakarios et al. 2017, eq. 4-5), written data -> latent:
+// The affine bijection of RealNVP and MAF (Dinh et al. 2017; Papamakarios et al. 2017, eq. 4-5),
+// written data -> latent:
 //
 //   z = x exp(s) + t,   log|dz/dx| = s,   s = SoftClip(a)
 //
@@ -8,7 +9,7 @@
 #ifndef MILLRACE_CORE_MATH_AFFINE_H_
 #define MILLRACE_CORE_MATH_AFFINE_H_
 
-#include "core/math/scalar.h"
+#include "core/math/bijection.h"
 
 namespace millrace {
 
@@ -34,49 +35,36 @@ inline double SoftClipInverse(double s, double bound = kLogScaleBound) {
   return s / (1.0 - Abs(s) / bound);
 }
 
-// A bijection's value and log|derivative|.
-template <typename T>
-struct Mapped {
-  T value;
-  T log_det;
+struct Affine {
+  static constexpr int parameters() { return 2; }
+  static constexpr Interval Domain() { return kAllReals; }
+  static constexpr Interval Range() { return kAllReals; }
+
+  template <typename T>
+  MILLRACE_HOST_DEVICE static Mapped<T> Forward(T x, const T* theta) {
+    const T s = SoftClip(theta[1]);
+    return {x * Exp(s) + theta[0], s};
+  }
+
+  template <typename T>
+  MILLRACE_HOST_DEVICE static Mapped<T> Inverse(T z, const T* theta) {
+    const T s = SoftClip(theta[1]);
+    return {(z - theta[0]) * Exp(-s), -s};
+  }
+
+  template <typename T>
+  MILLRACE_HOST_DEVICE static T Adjoint(T x, const T* theta, T z_bar, T log_det_bar, T* theta_bar) {
+    const T x_bar = z_bar * Exp(SoftClip(theta[1]));
+    theta_bar[0] = z_bar;
+    theta_bar[1] = (x_bar * x + log_det_bar) * SoftClipDerivative(theta[1]);
+    return x_bar;
+  }
 };
 
-template <typename T>
-MILLRACE_HOST_DEVICE inline Mapped<T> AffineForward(T x, T t, T a) {
-  const T s = SoftClip(a);
-  return {x * Exp(s) + t, s};
-}
-
-template <typename T>
-MILLRACE_HOST_DEVICE inline Mapped<T> AffineInverse(T z, T t, T a) {
-  const T s = SoftClip(a);
-  return {(z - t) * Exp(-s), -s};
-}
-
-template <typename T>
-struct AffineBar {
-  T x;  // dL/dx
-  T t;
-  T a;
-};
-
-// The adjoint of AffineForward: L depends on z and on log_det.
-template <typename T>
-MILLRACE_HOST_DEVICE inline AffineBar<T> AffineAdjoint(T x, T a, T z_bar, T log_det_bar) {
-  const T x_bar = z_bar * Exp(SoftClip(a));
-  return {x_bar, z_bar, (x_bar * x + log_det_bar) * SoftClipDerivative(a)};
-}
-
-// What counting log_det as s - penalty * s^2 adds to the adjoint of a.
+// What counting an affine log_det s as s - penalty * s^2 adds to the adjoint of a.
 template <typename T>
 MILLRACE_HOST_DEVICE inline T LogScalePenaltyAdjoint(T a, T log_det_bar, T penalty) {
   return T(-2.0f) * penalty * log_det_bar * SoftClip(a) * SoftClipDerivative(a);
-}
-
-// The z_bar for which AffineAdjoint returns x_bar: log_det does not depend on x.
-template <typename T>
-MILLRACE_HOST_DEVICE inline T AffineAdjointSolve(T a, T x_bar) {
-  return x_bar * Exp(-SoftClip(a));
 }
 
 }  // namespace millrace

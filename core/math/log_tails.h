@@ -9,63 +9,59 @@
 #ifndef MILLRACE_CORE_MATH_LOG_TAILS_H_
 #define MILLRACE_CORE_MATH_LOG_TAILS_H_
 
-#include "core/math/affine.h"
-#include "core/math/scalar.h"
+#include "core/math/bijection.h"
 
 namespace millrace {
 
-inline constexpr float kLogTailsBegin = 6.0f;  // t
-inline constexpr float kLogTailsScale = 3.0f;  // s
-// Inverses stop growing at s e^60, far beyond any row: none is infinite by itself.
-inline constexpr float kLargestLogSlope = 60.0f;
+struct LogTails {
+  static constexpr float kBegin = 6.0f;  // t
+  static constexpr float kScale = 3.0f;  // s
+  // Inverses stop growing at s e^60, far beyond any row: none is infinite by itself.
+  static constexpr float kLargestLogSlope = 60.0f;
+  // What lies within is left as it is.
+  static constexpr float kIdentityWithin = kBegin;
 
-// b of the formula.
-template <typename T>
-MILLRACE_HOST_DEVICE inline T BeyondLogTails(T x) {
-  const T beyond = Abs(x) - T(kLogTailsBegin);
-  return Select(beyond > T(0.0f), beyond, T(0.0f));
-}
+  static constexpr int parameters() { return 0; }
+  static constexpr Interval Domain() { return kAllReals; }
+  static constexpr Interval Range() { return kAllReals; }
 
-// `inside` where x has no tail, else +-magnitude with the sign of x.
-template <typename T>
-MILLRACE_HOST_DEVICE inline T SelectLogTail(T x, T inside, T magnitude) {
-  const T outside = Select(x < T(0.0f), -magnitude, magnitude);
-  return Select(Abs(x) > T(kLogTailsBegin), outside, inside);
-}
+  template <typename T>
+  MILLRACE_HOST_DEVICE static Mapped<T> Forward(T x, const T* /*theta*/) {
+    const T log_slope = Log(T(1.0f) + Beyond(x) / T(kScale));
+    return {SelectTail(x, x, T(kBegin) + T(kScale) * log_slope), -log_slope};
+  }
 
-template <typename T>
-MILLRACE_HOST_DEVICE inline Mapped<T> LogTailsForward(T x) {
-  const T log_slope = Log(T(1.0f) + BeyondLogTails(x) / T(kLogTailsScale));
-  return {SelectLogTail(x, x, T(kLogTailsBegin) + T(kLogTailsScale) * log_slope), -log_slope};
-}
+  template <typename T>
+  MILLRACE_HOST_DEVICE static Mapped<T> Inverse(T z, const T* /*theta*/) {
+    const T exact = Beyond(z) / T(kScale);
+    const T log_slope = Select(exact > T(kLargestLogSlope), T(kLargestLogSlope), exact);
+    const T magnitude = T(kBegin) + T(kScale) * (Exp(log_slope) - T(1.0f));
+    return {SelectTail(z, z, magnitude), log_slope};
+  }
 
-template <typename T>
-MILLRACE_HOST_DEVICE inline Mapped<T> LogTailsInverse(T z) {
-  const T exact = BeyondLogTails(z) / T(kLogTailsScale);
-  const T log_slope = Select(exact > T(kLargestLogSlope), T(kLargestLogSlope), exact);
-  const T magnitude = T(kLogTailsBegin) + T(kLogTailsScale) * (Exp(log_slope) - T(1.0f));
-  return {SelectLogTail(z, z, magnitude), log_slope};
-}
+  template <typename T>
+  MILLRACE_HOST_DEVICE static T Adjoint(T x, const T* /*theta*/, T z_bar, T log_det_bar,
+                                        T* /*theta_bar*/) {
+    const T slope = T(kScale) / (T(kScale) + Beyond(x));
+    const T log_det_slope = SelectTail(x, T(0.0f), T(-1.0f) / (T(kScale) + Beyond(x)));
+    return z_bar * slope + log_det_bar * log_det_slope;
+  }
 
-// d log_det / dx of LogTailsForward.
-template <typename T>
-MILLRACE_HOST_DEVICE inline T LogTailsLogDetSlope(T x) {
-  return SelectLogTail(x, T(0.0f), T(-1.0f) / (T(kLogTailsScale) + BeyondLogTails(x)));
-}
+ private:
+  // b of the formula.
+  template <typename T>
+  MILLRACE_HOST_DEVICE static T Beyond(T x) {
+    const T beyond = Abs(x) - T(kBegin);
+    return Select(beyond > T(0.0f), beyond, T(0.0f));
+  }
 
-// dL/dx: the adjoint of LogTailsForward, L depending on z and on log_det.
-template <typename T>
-MILLRACE_HOST_DEVICE inline T LogTailsAdjoint(T x, T z_bar, T log_det_bar) {
-  const T slope = T(kLogTailsScale) / (T(kLogTailsScale) + BeyondLogTails(x));
-  return z_bar * slope + log_det_bar * LogTailsLogDetSlope(x);
-}
-
-// The z_bar for which LogTailsAdjoint returns x_bar.
-template <typename T>
-MILLRACE_HOST_DEVICE inline T LogTailsAdjointSolve(T x, T x_bar, T log_det_bar) {
-  const T inverse_slope = T(1.0f) + BeyondLogTails(x) / T(kLogTailsScale);
-  return (x_bar - log_det_bar * LogTailsLogDetSlope(x)) * inverse_slope;
-}
+  // `inside` where x has no tail, else +-magnitude with the sign of x.
+  template <typename T>
+  MILLRACE_HOST_DEVICE static T SelectTail(T x, T inside, T magnitude) {
+    const T outside = Select(x < T(0.0f), -magnitude, magnitude);
+    return Select(Abs(x) > T(kBegin), outside, inside);
+  }
+};
 
 }  // namespace millrace
 

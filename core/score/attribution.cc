@@ -14,6 +14,7 @@
 #include "core/data/lattice.h"
 #include "core/score/line_integral.h"
 #include "core/score/log_sum.h"
+#include "core/score/placed_rows.h"
 #include "core/score/slices.h"
 
 namespace millrace {
@@ -123,55 +124,15 @@ class ColumnTask {
   double log_sum_ = -kInfinity;
 };
 
-// Standardised rows and per-column log-dets at every offset, for a few rows.
-class PlacedRows {
- public:
-  PlacedRows(const ColumnModel& columns, RowsView<const double> rows) : columns_(columns) {
-    const std::int64_t n = rows.rows * columns.num_offsets();
-    standardised_ = Rows<float>(n, columns.dim());
-    log_dets_ = Rows<double>(n, columns.dim());
-    for (std::int64_t r = 0; r < rows.rows; ++r) {
-      for (int k = 0; k < columns.num_offsets(); ++k) {
-        for (int i = 0; i < columns.dim(); ++i) {
-          const int c = columns.active()[i];
-          const ModelValue value =
-              ToModel(columns.columns()[c], rows(r, c), columns.Position(i, k));
-          standardised_(Index(r, k), i) = static_cast<float>(value.standardised);
-          log_dets_(Index(r, k), i) = value.log_det;
-        }
-      }
-    }
-  }
-
-  std::int64_t Index(std::int64_t row, int offset) const {
-    return row * columns_.num_offsets() + offset;
-  }
-  RowsView<const float> standardised() const { return standardised_.view(); }
-  double LogDet(std::int64_t row, int offset, int i) const {
-    return log_dets_(Index(row, offset), i);
-  }
-  double LogDetOfOthers(std::int64_t row, int offset, int i) const {
-    double sum = 0.0;
-    for (int j = 0; j < columns_.dim(); ++j) {
-      if (j != i) sum += LogDet(row, offset, j);
-    }
-    return sum;
-  }
-
-  ColumnTask Task(std::int64_t row, int i, int offset) const {
-    const Column& column = columns_.columns()[columns_.active()[i]];
-    ColumnTask task(row, i, offset, standardised_(Index(row, offset), i),
-                    LogDetOfOthers(row, offset, i));
-    if (column.type == ColumnType::kDiscrete)
-      task.UseLattice(column, columns_.Position(i, offset), standardised_(Index(row, offset), i));
-    return task;
-  }
-
- private:
-  const ColumnModel& columns_;
-  Rows<float> standardised_;
-  Rows<double> log_dets_;
-};
+ColumnTask TaskOf(const ColumnModel& columns, const PlacedRows& placed, std::int64_t row, int i,
+                  int offset) {
+  const Column& column = columns.columns()[columns.active()[i]];
+  const double own = placed.standardised()(placed.Index(row, offset), i);
+  ColumnTask task(row, i, offset, own, placed.LogDetOfOthers(row, offset, i));
+  if (column.type == ColumnType::kDiscrete)
+    task.UseLattice(column, columns.Position(i, offset), own);
+  return task;
+}
 
 // Runs tasks to their end, round by round; what all of them want goes to the backend together.
 absl::Status RunTasks(const AttributionInput& input, const PlacedRows& placed,
@@ -181,17 +142,21 @@ absl::Status RunTasks(const AttributionInput& input, const PlacedRows& placed,
     std::int64_t points = 0;
     for (const ColumnTask& task : tasks) points += static_cast<std::int64_t>(task.wanted().size());
     if (points == 0) return absl::OkStatus();
-    Rows<float> x(points, dim);
+    const RowsView<const float> contexts = placed.context();
+    Rows<float> x(points, dim), context(contexts.rows == 0 ? 0 : points, contexts.cols);
     std::int64_t next = 0;
     for (const ColumnTask& task : tasks) {
       const float* row = placed.standardised().row(placed.Index(task.row(), task.offset())).data();
       for (const double t : task.wanted()) {
         std::copy_n(row, dim, x.data() + next * dim);
+        if (context.rows() > 0)
+          std::ranges::copy(contexts.row(task.row()), context.view().row(next).begin());
         x(next++, task.active()) = static_cast<float>(t);
       }
     }
     std::vector<double> log_prob(static_cast<std::size_t>(points));
-    MILLRACE_RETURN_IF_ERROR(input.backend.LogProb(input.weights, x.view(), {}, log_prob, stop));
+    MILLRACE_RETURN_IF_ERROR(
+        input.backend.LogProb(input.weights, x.view(), context.view(), log_prob, stop));
     auto from = log_prob.begin();
     for (ColumnTask& task : tasks) {
       const auto size = static_cast<std::ptrdiff_t>(task.wanted().size());
@@ -202,15 +167,21 @@ absl::Status RunTasks(const AttributionInput& input, const PlacedRows& placed,
   }
 }
 
+// Floats of a row as the flow takes it: itself and its context.
+std::int64_t FloatsOfRow(const AttributionInput& input) {
+  return input.columns.dim() + input.conditions.dim();
+}
+
 // Terms of rows [first, first + count).
 absl::Status ConditionalTermsOf(const AttributionInput& input, std::int64_t first,
                                 std::int64_t count, const std::stop_token& stop,
                                 Rows<double>& out) {
   const ColumnModel& columns = input.columns;
-  const PlacedRows placed(columns, input.rows.Slice(first, count));
+  const PlacedRows placed(columns, input.conditions, input.rows.Slice(first, count), input.context,
+                          first);
   // As many tasks at a time as keep a batch within its size.
   const auto at_once = static_cast<std::size_t>(
-      std::max<std::int64_t>(1, kBatchFloats / (kPointsOfTask * columns.dim())));
+      std::max<std::int64_t>(1, kBatchFloats / (kPointsOfTask * FloatsOfRow(input))));
   std::vector<double> results(static_cast<std::size_t>(count) * columns.dim() *
                               columns.num_offsets());
   for (std::size_t begin = 0; begin < results.size(); begin += at_once) {
@@ -219,7 +190,8 @@ absl::Status ConditionalTermsOf(const AttributionInput& input, std::int64_t firs
       const auto offset = static_cast<int>(t % columns.num_offsets());
       const auto i = static_cast<int>(t / columns.num_offsets() % columns.dim());
       const auto r = static_cast<std::int64_t>(t / columns.num_offsets() / columns.dim());
-      if (input.log_prob[first + r] > -kInfinity) tasks.push_back(placed.Task(r, i, offset));
+      if (input.log_prob[first + r] > -kInfinity)
+        tasks.push_back(TaskOf(columns, placed, r, i, offset));
     }
     MILLRACE_RETURN_IF_ERROR(RunTasks(input, placed, tasks, stop));
     for (const ColumnTask& task : tasks)
@@ -251,7 +223,7 @@ Rows<double> EmptyTerms(const AttributionInput& input) {
 template <typename TermsOf>
 absl::StatusOr<Rows<double>> AllTerms(const AttributionInput& input, const TermsOf& terms_of) {
   Rows<double> out = EmptyTerms(input);
-  const std::int64_t floats = std::int64_t{input.columns.dim()} * input.columns.num_offsets();
+  const std::int64_t floats = FloatsOfRow(input) * input.columns.num_offsets();
   MILLRACE_RETURN_IF_ERROR(InSlices(
       out.rows(), floats,
       [&](std::int64_t first, std::int64_t count) { return terms_of(first, count, out); }));
@@ -262,10 +234,14 @@ absl::Status ChainTermsOf(const AttributionInput& input, std::int64_t first, std
                           const std::stop_token& stop, Rows<double>& out) {
   const ColumnModel& columns = input.columns;
   const int offsets = columns.num_offsets();
-  const PlacedRows placed(columns, input.rows.Slice(first, count));
+  const PlacedRows placed(columns, input.conditions, input.rows.Slice(first, count), input.context,
+                          first);
   Rows<double> terms(count * offsets, columns.dim());
-  MILLRACE_RETURN_IF_ERROR(
-      input.backend.ChainTerms(input.weights, placed.standardised(), {}, terms.view(), stop));
+  Rows<float> context(placed.context().rows * offsets, placed.context().cols);
+  for (std::int64_t i = 0; i < context.rows(); ++i)
+    std::ranges::copy(placed.context().row(i / offsets), context.view().row(i).begin());
+  MILLRACE_RETURN_IF_ERROR(input.backend.ChainTerms(input.weights, placed.standardised(),
+                                                    context.view(), terms.view(), stop));
   std::vector<double> prefix(offsets);
   for (std::int64_t r = 0; r < count; ++r) {
     if (!(input.log_prob[first + r] > -kInfinity)) continue;

@@ -53,6 +53,17 @@ bool IsFinite(RowsView<const float> rows, std::int64_t r) {
   return std::all_of(row.begin(), row.end(), [](float v) { return std::isfinite(v); });
 }
 
+// Floats of a row as the flow takes it: itself and its context.
+std::int64_t FloatsOfRow(const Model& model) { return model.columns.dim() + model.context.dim(); }
+
+// All rows, all rows again, ...
+Rows<float> RepeatRows(RowsView<const float> rows, int times) {
+  Rows<float> out(rows.rows * times, rows.cols);
+  for (int k = 0; k < times; ++k)
+    std::copy_n(rows.data, rows.rows * rows.cols, out.data() + k * rows.rows * rows.cols);
+  return out;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const Density>> Density::Create(std::shared_ptr<const Model> model,
@@ -67,18 +78,30 @@ absl::StatusOr<std::unique_ptr<const Density>> Density::Create(std::shared_ptr<c
     return absl::DataLossError(absl::StrCat("model: ", model->columns.dim(),
                                             " columns that are not constant; its spec has ",
                                             (*flow)->dim()));
+  if (model->context.dim() != (*flow)->spec().context_dim)
+    return absl::DataLossError(absl::StrCat("model: a context of ", model->context.dim(),
+                                            " columns; its spec has ",
+                                            (*flow)->spec().context_dim));
+  for (const auto& transform : (*flow)->transforms()) {
+    const double bound = transform->LipschitzBound(model->parameters.span());
+    if (!(bound < 1.0))
+      return absl::DataLossError(absl::StrCat("model: a residual block may stretch by ", bound,
+                                              "; it is invertible only below 1"));
+  }
   MILLRACE_ASSIGN_OR_RETURN(std::shared_ptr<const DeviceWeights> weights,
                             backend.Upload(*std::move(flow), model->parameters.span()));
   return std::unique_ptr<const Density>(new Density(std::move(model), backend, std::move(weights)));
 }
 
-absl::StatusOr<LogProbResult> Density::LogProb(RowsView<const double> rows,
-                                               std::stop_token stop) const {
+absl::StatusOr<LogProbResult> Density::LogProb(RowsView<const double> rows, std::stop_token stop,
+                                               RowsView<const double> context) const {
   MILLRACE_RETURN_IF_ERROR(model_->columns.CheckRows(rows));
-  return LogProbOf(rows, stop);
+  MILLRACE_RETURN_IF_ERROR(model_->context.Check(context, rows.rows));
+  return LogProbOf(rows, context, stop);
 }
 
 absl::StatusOr<LogProbResult> Density::LogProbOf(RowsView<const double> rows,
+                                                 RowsView<const double> context,
                                                  const std::stop_token& stop) const {
   const ColumnModel& columns = model_->columns;
   const int offsets = columns.num_offsets();
@@ -95,7 +118,9 @@ absl::StatusOr<LogProbResult> Density::LogProbOf(RowsView<const double> rows,
     for (int k = 0; k < offsets; ++k)
       columns.ToModel(rows.Slice(first, count), k, x.view().Slice(k * count, count),
                       std::span(log_det).subspan(k * count, count), outside);
-    MILLRACE_RETURN_IF_ERROR(backend_.LogProb(*weights_, x.view(), {}, log_prob, stop));
+    const Rows<float> c =
+        RepeatRows(model_->context.ToModel(context, first, count).view(), offsets);
+    MILLRACE_RETURN_IF_ERROR(backend_.LogProb(*weights_, x.view(), c.view(), log_prob, stop));
     std::vector<double> of_offsets(offsets);
     for (std::int64_t r = 0; r < count; ++r) {
       for (int k = 0; k < offsets; ++k)
@@ -105,12 +130,13 @@ absl::StatusOr<LogProbResult> Density::LogProbOf(RowsView<const double> rows,
     }
     return absl::OkStatus();
   };
-  MILLRACE_RETURN_IF_ERROR(InSlices(rows.rows, std::int64_t{columns.dim()} * offsets, slice));
+  MILLRACE_RETURN_IF_ERROR(InSlices(rows.rows, FloatsOfRow(*model_) * offsets, slice));
   return result;
 }
 
 absl::StatusOr<ScoreResult> Density::Score(RowsView<const double> rows, const ScoreOptions& options,
-                                           std::stop_token stop) const {
+                                           std::stop_token stop,
+                                           RowsView<const double> context) const {
   const Calibration& calibration = model_->calibration;
   ScoreResult result;
   result.false_positive_rate =
@@ -120,7 +146,7 @@ absl::StatusOr<ScoreResult> Density::Score(RowsView<const double> rows, const Sc
       !flow().IsTriangular(model_->parameters.span()))
     return InvalidArgument("contributions", "chain",
                            "conditional: the model is not triangular in column order");
-  MILLRACE_ASSIGN_OR_RETURN(result.density, LogProb(rows, stop));
+  MILLRACE_ASSIGN_OR_RETURN(result.density, LogProb(rows, stop, context));
   result.threshold = Threshold(calibration.log_probs, result.false_positive_rate);
   for (std::size_t r = 0; r < result.density.log_prob.size(); ++r) {
     const double log_prob = result.density.out_of_support[r]
@@ -129,7 +155,13 @@ absl::StatusOr<ScoreResult> Density::Score(RowsView<const double> rows, const Sc
     result.tail_probability.push_back(TailProbability(calibration.log_probs, log_prob));
     result.is_anomaly.push_back(result.tail_probability.back() <= result.false_positive_rate);
   }
-  const AttributionInput input{model_->columns, backend_, *weights_, rows, result.density.log_prob};
+  const AttributionInput input{.columns = model_->columns,
+                               .backend = backend_,
+                               .weights = *weights_,
+                               .rows = rows,
+                               .log_prob = result.density.log_prob,
+                               .conditions = model_->context,
+                               .context = context};
   if (options.contributions == Contributions::kConditional) {
     MILLRACE_ASSIGN_OR_RETURN(result.contributions, ConditionalTerms(input, stop));
   } else if (options.contributions == Contributions::kChain) {
@@ -140,17 +172,20 @@ absl::StatusOr<ScoreResult> Density::Score(RowsView<const double> rows, const Sc
 
 absl::StatusOr<Rows<double>> Density::Sample(std::uint64_t seed, std::uint64_t first_row,
                                              std::int64_t count, double temperature,
-                                             std::stop_token stop) const {
+                                             std::stop_token stop,
+                                             RowsView<const double> context) const {
   if (count < 1) return InvalidArgument("count", absl::StrCat(count), "at least 1");
   if (!(temperature >= 0.0 && temperature <= kMaxTemperature))
     return InvalidArgument("temperature", absl::StrCat(temperature),
                            absl::StrCat("a number from 0 to ", kMaxTemperature));
+  MILLRACE_RETURN_IF_ERROR(model_->context.Check(context, count));
   Rows<double> rows(count, model_->columns.num_columns());
   const auto slice = [&](std::int64_t first, std::int64_t n) -> absl::Status {
     Rows<float> x(n, model_->columns.dim());
+    const Rows<float> c = model_->context.ToModel(context, first, n);
     MILLRACE_RETURN_IF_ERROR(backend_.Sample(*weights_, seed,
                                              first_row + static_cast<std::uint64_t>(first),
-                                             temperature, {}, x.view(), {}, stop));
+                                             temperature, c.view(), x.view(), {}, stop));
     for (std::int64_t r = 0; r < n; ++r) {
       if (!IsFinite(x.view(), r))
         return absl::FailedPreconditionError(absl::StrCat(
@@ -160,11 +195,12 @@ absl::StatusOr<Rows<double>> Density::Sample(std::uint64_t seed, std::uint64_t f
     model_->columns.FromModel(x.view(), rows.view().Slice(first, n));
     return absl::OkStatus();
   };
-  MILLRACE_RETURN_IF_ERROR(InSlices(count, model_->columns.dim(), slice));
+  MILLRACE_RETURN_IF_ERROR(InSlices(count, FloatsOfRow(*model_), slice));
   return rows;
 }
 
 absl::StatusOr<Rows<double>> Density::LatentOf(RowsView<const double> rows,
+                                               RowsView<const double> context,
                                                const std::stop_token& stop) const {
   const ColumnModel& columns = model_->columns;
   Rows<double> latent(rows.rows, columns.dim());
@@ -181,7 +217,9 @@ absl::StatusOr<Rows<double>> Density::LatentOf(RowsView<const double> rows,
             "constant");
     }
     Rows<float> z(count, columns.dim());
-    MILLRACE_RETURN_IF_ERROR(backend_.Forward(*weights_, x.view(), {}, z.view(), log_det, stop));
+    const Rows<float> c = model_->context.ToModel(context, first, count);
+    MILLRACE_RETURN_IF_ERROR(
+        backend_.Forward(*weights_, x.view(), c.view(), z.view(), log_det, stop));
     for (std::int64_t r = 0; r < count; ++r) {
       if (!IsFinite(z.view(), r))
         return RowError("rows", first + r, "a latent point that overflows",
@@ -190,20 +228,22 @@ absl::StatusOr<Rows<double>> Density::LatentOf(RowsView<const double> rows,
     std::copy_n(z.data(), count * columns.dim(), latent.data() + first * columns.dim());
     return absl::OkStatus();
   };
-  MILLRACE_RETURN_IF_ERROR(InSlices(rows.rows, columns.dim(), slice));
+  MILLRACE_RETURN_IF_ERROR(InSlices(rows.rows, FloatsOfRow(*model_), slice));
   return latent;
 }
 
-absl::StatusOr<Rows<double>> Density::Encode(RowsView<const double> rows,
-                                             std::stop_token stop) const {
+absl::StatusOr<Rows<double>> Density::Encode(RowsView<const double> rows, std::stop_token stop,
+                                             RowsView<const double> context) const {
   MILLRACE_RETURN_IF_ERROR(model_->columns.CheckRows(rows));
-  return LatentOf(rows, stop);
+  MILLRACE_RETURN_IF_ERROR(model_->context.Check(context, rows.rows));
+  return LatentOf(rows, context, stop);
 }
 
-absl::StatusOr<Rows<double>> Density::Decode(RowsView<const double> latent,
-                                             std::stop_token stop) const {
+absl::StatusOr<Rows<double>> Density::Decode(RowsView<const double> latent, std::stop_token stop,
+                                             RowsView<const double> context) const {
   const ColumnModel& columns = model_->columns;
   MILLRACE_RETURN_IF_ERROR(CheckLatent(latent, columns.dim()));
+  MILLRACE_RETURN_IF_ERROR(model_->context.Check(context, latent.rows));
   Rows<double> rows(latent.rows, columns.num_columns());
   const auto slice = [&](std::int64_t first, std::int64_t count) -> absl::Status {
     Rows<float> z(count, columns.dim());
@@ -211,7 +251,9 @@ absl::StatusOr<Rows<double>> Density::Decode(RowsView<const double> latent,
                    z.data(), [](double v) { return static_cast<float>(v); });
     Rows<float> x(count, columns.dim());
     std::vector<double> log_det(static_cast<std::size_t>(count));
-    MILLRACE_RETURN_IF_ERROR(backend_.Inverse(*weights_, z.view(), {}, x.view(), log_det, stop));
+    const Rows<float> c = model_->context.ToModel(context, first, count);
+    MILLRACE_RETURN_IF_ERROR(
+        backend_.Inverse(*weights_, z.view(), c.view(), x.view(), log_det, stop));
     for (std::int64_t r = 0; r < count; ++r) {
       if (!IsFinite(x.view(), r))
         return RowError("latents", first + r, "a row that overflows", "a latent point nearer to 0");
@@ -219,16 +261,22 @@ absl::StatusOr<Rows<double>> Density::Decode(RowsView<const double> latent,
     columns.FromModel(x.view(), rows.view().Slice(first, count));
     return absl::OkStatus();
   };
-  MILLRACE_RETURN_IF_ERROR(InSlices(latent.rows, columns.dim(), slice));
+  MILLRACE_RETURN_IF_ERROR(InSlices(latent.rows, FloatsOfRow(*model_), slice));
   return rows;
 }
 
 absl::StatusOr<Path> Density::Interpolate(RowsView<const double> from, RowsView<const double> to,
-                                          const InterpolationOptions& options,
-                                          std::stop_token stop) const {
+                                          const InterpolationOptions& options, std::stop_token stop,
+                                          RowsView<const double> context) const {
   if (options.steps < 2 || options.steps > InterpolationOptions::kMaxSteps)
     return InvalidArgument("steps", absl::StrCat(options.steps),
                            absl::StrCat("2 to ", InterpolationOptions::kMaxSteps));
+  const bool uniform = flow().spec().base.kind == BaseSpec::Kind::kUniform;
+  const InterpolationKind kind =
+      options.kind.value_or(uniform ? InterpolationKind::kLinear : InterpolationKind::kSpherical);
+  if (uniform && kind == InterpolationKind::kSpherical)
+    return InvalidArgument("method", "spherical",
+                           "linear: over a uniform base a circle may leave the interval");
   Rows<double> ends(2, model_->columns.num_columns());
   int end = 0;
   for (const RowsView<const double> row : {from, to}) {
@@ -238,17 +286,18 @@ absl::StatusOr<Path> Density::Interpolate(RowsView<const double> from, RowsView<
     std::copy_n(row.data, row.cols, ends.view().row(end++).data());
   }
   MILLRACE_RETURN_IF_ERROR(model_->columns.CheckRows(ends.view()));
-  MILLRACE_ASSIGN_OR_RETURN(const Rows<double> latent, LatentOf(ends.view(), stop));
+  MILLRACE_RETURN_IF_ERROR(model_->context.Check(context, 1));
+  MILLRACE_ASSIGN_OR_RETURN(const Rows<double> latent, LatentOf(ends.view(), context, stop));
   Rows<double> points(options.steps, latent.cols());
   for (int i = 0; i < options.steps; ++i) {
     const std::vector<double> point =
-        InterpolateLatent(options.kind, latent.view().row(0), latent.view().row(1),
+        InterpolateLatent(kind, latent.view().row(0), latent.view().row(1),
                           static_cast<double>(i) / (options.steps - 1));
     std::copy(point.begin(), point.end(), points.view().row(i).data());
   }
   Path path;
-  MILLRACE_ASSIGN_OR_RETURN(path.rows, Decode(points.view(), stop));
-  MILLRACE_ASSIGN_OR_RETURN(LogProbResult density, LogProbOf(path.rows.view(), stop));
+  MILLRACE_ASSIGN_OR_RETURN(path.rows, Decode(points.view(), stop, context));
+  MILLRACE_ASSIGN_OR_RETURN(LogProbResult density, LogProbOf(path.rows.view(), context, stop));
   path.log_prob = std::move(density.log_prob);
   return path;
 }

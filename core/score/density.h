@@ -57,58 +57,71 @@ struct Path {
 struct InterpolationOptions {
   static constexpr int kMaxSteps = 10'000;
   int steps = 10;  // points on the path, both ends included, [2, kMaxSteps]
-  InterpolationKind kind = InterpolationKind::kSpherical;
+  // Spherical by default, linear over a uniform base: INVALID_ARGUMENT for spherical there, which
+  // may leave the base's interval.
+  std::optional<InterpolationKind> kind = std::nullopt;
 };
 
-// Thread-safe. Rows are [n, columns of the model] in the model's column order, n >= 1; every call
-// is INVALID_ARGUMENT, naming row, column and value, for a wrong width or a value that is not
-// finite, and CANCELLED when `stop` is requested. Results are the same bits on any number of
-// threads and whatever rows stand beside a row.
+// Thread-safe. Rows are [n, columns of the model] in the model's column order, n >= 1. Of a
+// conditional model `context` is [n, conditions] or [1, conditions], one row for all; of others it
+// is left out. Every call is INVALID_ARGUMENT, naming row, column and value, for a wrong width, a
+// value that is not finite or a context as ContextModel::Check refuses it, and CANCELLED when
+// `stop` is requested. Results are the same bits on any number of threads and whatever rows stand
+// beside a row.
 class Density {
  public:
-  // `backend` outlives the result. DATA_LOSS when parameters do not fit the spec.
+  // `backend` outlives the result. DATA_LOSS when parameters do not fit the spec, or where a
+  // residual block of theirs is not a contraction.
   static absl::StatusOr<std::unique_ptr<const Density>> Create(std::shared_ptr<const Model> model,
                                                                Backend& backend);
 
   const Model& model() const { return *model_; }
   const Flow& flow() const { return weights_->flow(); }
 
-  absl::StatusOr<LogProbResult> LogProb(RowsView<const double> rows, std::stop_token stop) const;
+  absl::StatusOr<LogProbResult> LogProb(RowsView<const double> rows, std::stop_token stop,
+                                        RowsView<const double> context = {}) const;
   // FAILED_PRECONDITION: a rate below 1 / (calibration rows + 1), or no calibration rows at all.
   // INVALID_ARGUMENT: a rate outside (0, 1); kChain on a model that is not triangular in column
   // order.
   absl::StatusOr<ScoreResult> Score(RowsView<const double> rows, const ScoreOptions& options,
-                                    std::stop_token stop) const;
+                                    std::stop_token stop,
+                                    RowsView<const double> context = {}) const;
   // Rows [first_row, first_row + count), [count, columns], of the endless sequence of samples of
-  // `seed`; temperature in [0, 10]. The same row whatever the chunk it is drawn in.
-  // FAILED_PRECONDITION where a sample overflows. Heavy tails (MafSpec) make high temperatures
+  // `seed`; temperature in [0, 10]. The same row whatever the chunk it is drawn in; context row i
+  // conditions row first_row + i.
+  // FAILED_PRECONDITION where a sample overflows. Heavy tails (StackSpec) make high temperatures
   // reach far: at 10 some values lie 1e9 standardised units out.
   absl::StatusOr<Rows<double>> Sample(std::uint64_t seed, std::uint64_t first_row,
-                                      std::int64_t count, double temperature,
-                                      std::stop_token stop) const;
+                                      std::int64_t count, double temperature, std::stop_token stop,
+                                      RowsView<const double> context = {}) const;
   // Latent points [n, dim], discrete columns taken at the centre of their bins. INVALID_ARGUMENT
   // naming the first row out of support: it has no latent point.
-  absl::StatusOr<Rows<double>> Encode(RowsView<const double> rows, std::stop_token stop) const;
+  absl::StatusOr<Rows<double>> Encode(RowsView<const double> rows, std::stop_token stop,
+                                      RowsView<const double> context = {}) const;
   // Rows [n, columns] of latent points [n, dim]. INVALID_ARGUMENT naming the first row whose image
   // is not finite in single precision.
-  absl::StatusOr<Rows<double>> Decode(RowsView<const double> latent, std::stop_token stop) const;
+  absl::StatusOr<Rows<double>> Decode(RowsView<const double> latent, std::stop_token stop,
+                                      RowsView<const double> context = {}) const;
   // The path from one row to the other through latent space; from, to: [1, columns], in support.
   // Point i of `steps` lies at t = i / (steps - 1); ends are decoded like all others, so a discrete
   // value is met exactly and others up to single precision. INVALID_ARGUMENT for fewer than 2 or
-  // more than kMaxSteps steps, or as Encode; `from` is row 0 in errors, `to` row 1.
+  // more than kMaxSteps steps, or as Encode; `from` is row 0 in errors, `to` row 1. The whole path
+  // lies under one condition: context is [1, conditions].
   absl::StatusOr<Path> Interpolate(RowsView<const double> from, RowsView<const double> to,
-                                   const InterpolationOptions& options, std::stop_token stop) const;
+                                   const InterpolationOptions& options, std::stop_token stop,
+                                   RowsView<const double> context = {}) const;
 
  private:
   Density(std::shared_ptr<const Model> model, Backend& backend,
           std::shared_ptr<const DeviceWeights> weights)
       : model_(std::move(model)), backend_(backend), weights_(std::move(weights)) {}
 
-  // As LogProb, for rows known to be finite; a row that holds NaN gets -inf.
+  // As LogProb, for rows known to be finite, and a checked context; a row that holds NaN gets -inf.
   absl::StatusOr<LogProbResult> LogProbOf(RowsView<const double> rows,
+                                          RowsView<const double> context,
                                           const std::stop_token& stop) const;
   // Latent points of rows in support.
-  absl::StatusOr<Rows<double>> LatentOf(RowsView<const double> rows,
+  absl::StatusOr<Rows<double>> LatentOf(RowsView<const double> rows, RowsView<const double> context,
                                         const std::stop_token& stop) const;
 
   std::shared_ptr<const Model> model_;

@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "core/base/status_macros.h"
 #include "core/io/durable_file.h"
+#include "core/io/flow_json.h"
 
 namespace millrace {
 namespace {
@@ -102,12 +103,9 @@ std::string Fingerprint(const TrainRequest& request, const FlowSpec& spec,
       o.log_scale_penalty, o.patience, o.seed);
   all(request.options.validation_fraction, request.options.calibration_fraction,
       request.options.seed);
-  const MafSpec& maf = *spec.maf;
-  all(spec.dim, spec.context_dim, spec.seed, maf.layers, maf.residual, maf.mixing, maf.activation,
-      maf.act_norm, maf.whiten, maf.heavy_tails, maf.hidden_sizes.size());
-  for (const int hidden : maf.hidden_sizes) write(hidden);
+  write.bytes += FlowToJson(spec);
   for (const ColumnSpec& column : request.columns) {
-    all(column.name.size(), column.type);
+    all(column.name.size(), column.type, column.role);
     write.bytes += column.name;
     each(column.lower, column.upper, column.bin_width);
   }

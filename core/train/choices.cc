@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The architecture and the training choices for a table nobody tuned for. What they rest on is
-// measured: core/docs/decisions and tests/benchmarks/results.md.
+// The training choices for a table nobody tuned for. What they rest on is measured:
+// core/docs/decisions and tests/benchmarks/results.md.
 #include "core/train/choices.h"
 
 #include <algorithm>
@@ -17,65 +17,11 @@ namespace {
 
 constexpr int kFewColumns = 4;
 constexpr std::int64_t kFewRows = 500;
-constexpr std::int64_t kManyRows = 4000;
-
-// Few columns need many narrow layers, many columns few wide ones; few rows afford neither.
-MafSpec DefaultMaf(std::int64_t rows, int dim) {
-  MafSpec maf;
-  maf.residual = true;
-  maf.mixing = Mixing::kLu;
-  // Bounded activations: what the network says of a row far from all it was shown stays bounded
-  // too.
-  maf.activation = Activation::kTanh;
-  if (dim <= kFewColumns) {
-    maf.layers = rows < kManyRows ? 6 : 10;
-    maf.hidden_sizes.assign(3, 32);
-  } else if (rows < kFewRows) {
-    maf.layers = 2;
-    maf.hidden_sizes.assign(3, 32);
-  } else if (rows < kManyRows) {
-    maf.layers = rows < 50 * dim ? 2 : 4;
-    maf.hidden_sizes.assign(3, 64);
-  } else {
-    maf.layers = 6;
-    maf.hidden_sizes.assign(5, std::clamp(RoundUp(dim / 2, 32), 128, 512));
-  }
-  return maf;
-}
 
 }  // namespace
 
-absl::StatusOr<FlowSpec> ChooseSpec(const MafChoice& choice, std::int64_t rows, int dim,
-                                    std::uint64_t seed) {
-  MafSpec maf = DefaultMaf(rows, dim);
-  if (choice.layers) {
-    if (*choice.layers < 1 || *choice.layers > MafSpec::kMaxLayers)
-      return InvalidArgument("flow.maf.layers", std::to_string(*choice.layers), "1 to 64");
-    maf.layers = *choice.layers;
-  }
-  if (choice.residual) maf.residual = *choice.residual;
-  if (choice.hidden_sizes) {
-    maf.hidden_sizes = *choice.hidden_sizes;
-    const bool fits = maf.hidden_sizes.size() % 2 == 1 &&
-                      std::ranges::count(maf.hidden_sizes, maf.hidden_sizes[0]) ==
-                          static_cast<std::ptrdiff_t>(maf.hidden_sizes.size());
-    if (!choice.residual) maf.residual = fits && maf.hidden_sizes.size() >= 3;
-  } else if (!maf.residual) {
-    maf.hidden_sizes.resize(2);
-  }
-  maf.mixing = choice.mixing.value_or(maf.mixing);
-  maf.activation = choice.activation.value_or(maf.activation);
-  maf.act_norm = choice.act_norm.value_or(maf.act_norm);
-  // A chain that is to stay triangular in column order has no linear layers.
-  maf.whiten = choice.whiten.value_or(maf.mixing != Mixing::kNone);
-  maf.heavy_tails = choice.heavy_tails.value_or(true);
-  FlowSpec spec{.dim = dim, .seed = seed, .maf = maf};
-  MILLRACE_RETURN_IF_ERROR(Validate(spec));
-  return spec;
-}
-
 FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int dim) {
-  constexpr double kSteps = 15000.0;
+  const double steps = dim <= kFewColumns ? 30000.0 : 15000.0;
   FitOptions fit;
   // Fifty batches an epoch or more.
   const double exponent = std::floor(std::log2(std::max(1.0, static_cast<double>(rows) / 50.0)));
@@ -83,7 +29,7 @@ FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int 
       options.batch_size.value_or(static_cast<int>(std::exp2(std::clamp(exponent, 5.0, 8.0))));
   const double steps_per_epoch = std::ceil(static_cast<double>(rows) / fit.batch_size);
   fit.max_epochs = options.max_epochs.value_or(
-      static_cast<int>(std::clamp(std::round(kSteps / steps_per_epoch), 3.0, 200.0)));
+      static_cast<int>(std::clamp(std::round(steps / steps_per_epoch), 3.0, 200.0)));
   fit.max_duration = options.max_duration.value_or(absl::InfiniteDuration());
   fit.learning_rate = options.learning_rate.value_or(dim <= kFewColumns ? 5e-3 : 2e-3);
   fit.schedule = options.schedule;

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numbers>
 #include <numeric>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -19,6 +20,16 @@ namespace {
 
 constexpr double kFloorOfCosine = 0.01;  // of the peak learning rate
 
+// Copies the chosen rows to the front of `into`; nothing where there are none to choose from.
+RowsView<const float> Gather(RowsView<const float> rows, std::span<const std::int64_t> chosen,
+                             Rows<float>& into) {
+  if (rows.rows == 0) return {};
+  const auto count = static_cast<std::int64_t>(chosen.size());
+  for (std::int64_t r = 0; r < count; ++r)
+    std::copy_n(rows.data + chosen[r] * rows.cols, rows.cols, into.data() + r * rows.cols);
+  return into.view().Slice(0, count);
+}
+
 // One run of Fit: what its steps share.
 class Run {
  public:
@@ -29,7 +40,8 @@ class Run {
         options_(options),
         stop_(std::move(stop)),
         state_(state),
-        batch_(std::min<std::int64_t>(options.batch_size, data.rows), data.dim) {
+        batch_(std::min<std::int64_t>(options.batch_size, data.rows), data.dim),
+        context_(data.context.rows == 0 ? 0 : batch_.rows(), data.context.cols) {
     steps_per_epoch_ = (data.rows + batch_.rows() - 1) / batch_.rows();
   }
 
@@ -118,10 +130,10 @@ class Run {
       if (stop_.stop_requested()) return absl::CancelledError("training was cancelled");
       const std::int64_t first = s * batch_.rows();
       const std::int64_t count = std::min(batch_.rows(), data_.rows - first);
-      for (std::int64_t r = 0; r < count; ++r)
-        std::copy_n(rows.data + order[first + r] * rows.cols, rows.cols,
-                    batch_.data() + r * rows.cols);
-      const auto gradient = session_.ComputeGradient({batch_.data(), count, rows.cols}, {});
+      const std::span<const std::int64_t> chosen(order.data() + first,
+                                                 static_cast<std::size_t>(count));
+      const auto gradient = session_.ComputeGradient(Gather(rows, chosen, batch_),
+                                                     Gather(data_.context, chosen, context_));
       if (!std::isfinite(gradient.loss) || !std::isfinite(gradient.gradient_norm))
         return std::numeric_limits<double>::quiet_NaN();
       sum -= gradient.loss * static_cast<double>(count);
@@ -182,6 +194,7 @@ class Run {
   std::stop_token stop_;
   FitState& state_;
   Rows<float> batch_;
+  Rows<float> context_;  // of batch_
   std::int64_t steps_per_epoch_ = 1;
   std::int64_t rows_seen_ = 0;  // in the last epoch
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
@@ -201,13 +214,14 @@ double LearningRate(const FitOptions& options, std::int64_t step, double fractio
   return rate;
 }
 
-absl::StatusOr<double> MeanLogProb(TrainSession& session, RowsView<const float> rows, bool use_ema,
-                                   std::stop_token stop) {
-  std::vector<double> log_prob(static_cast<std::size_t>(rows.rows));
-  MILLRACE_RETURN_IF_ERROR(session.LogProb(rows, {}, use_ema, log_prob, std::move(stop)));
+absl::StatusOr<double> MeanLogProb(TrainSession& session, ConditionedRows<const float> data,
+                                   bool use_ema, std::stop_token stop) {
+  std::vector<double> log_prob(static_cast<std::size_t>(data.rows.rows));
+  MILLRACE_RETURN_IF_ERROR(
+      session.LogProb(data.rows, data.context, use_ema, log_prob, std::move(stop)));
   double sum = 0.0;
   for (double value : log_prob) sum += value;
-  return sum / static_cast<double>(rows.rows);
+  return sum / static_cast<double>(data.rows.rows);
 }
 
 absl::Status Fit(TrainSession& session, const FitData& data, const FitOptions& options,

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/base/conditioned_rows.h"
 #include "core/base/rows.h"
 #include "core/flow/backend.h"
 #include "core/model.h"
@@ -53,7 +54,8 @@ struct FitData {
   int dim = 0;
   // Rows [rows, dim] for an epoch; the same view until the next call.
   std::function<RowsView<const float>(std::int64_t epoch)> epoch_rows;
-  RowsView<const float> validation;
+  RowsView<const float> context = {};  // of these rows, in every epoch; no rows without conditions
+  ConditionedRows<const float> validation;
 };
 
 // Learning rate before step `step` (from 0), `fraction` of the run being over.
@@ -72,8 +74,8 @@ absl::Status Fit(TrainSession& session, const FitData& data, const FitOptions& o
                  std::stop_token stop, FitState& state);
 
 // Mean log-density under the session's parameters.
-absl::StatusOr<double> MeanLogProb(TrainSession& session, RowsView<const float> rows, bool use_ema,
-                                   std::stop_token stop);
+absl::StatusOr<double> MeanLogProb(TrainSession& session, ConditionedRows<const float> data,
+                                   bool use_ema, std::stop_token stop);
 
 }  // namespace millrace
 

@@ -10,18 +10,20 @@
 
 namespace millrace {
 
-absl::StatusOr<std::shared_ptr<Model>> GaussianModel(const Model& model, RowsView<const float> rows,
+absl::StatusOr<std::shared_ptr<Model>> GaussianModel(const Model& model,
+                                                     ConditionedRows<const float> data,
                                                      double shrinkage, Backend& backend,
                                                      std::stop_token stop) {
   auto gaussian = std::make_shared<Model>(model);
-  MafSpec& maf = *gaussian->spec.maf;
-  maf.layers = 0;
-  maf.whiten = true;
+  const bool heavy_tails = !model.spec.stack || model.spec.stack->heavy_tails;
+  gaussian->spec.chain.reset();
+  gaussian->spec.base = {};
+  gaussian->spec.stack = StackSpec{.layers = 0, .whiten = true, .heavy_tails = heavy_tails};
   MILLRACE_ASSIGN_OR_RETURN(const std::shared_ptr<const Flow> flow, Flow::Create(gaussian->spec));
   gaussian->parameters = flow->InitialParameters();
-  MILLRACE_ASSIGN_OR_RETURN(
-      Moments moments,
-      backend.ComputeMoments(*flow, gaussian->parameters.span(), 0, rows, {}, std::move(stop)));
+  MILLRACE_ASSIGN_OR_RETURN(Moments moments,
+                            backend.ComputeMoments(*flow, gaussian->parameters.span(), 0, data.rows,
+                                                   data.context, std::move(stop)));
   const ColumnModel& columns = gaussian->columns;
   const auto dim = static_cast<std::size_t>(columns.dim());
   for (std::size_t i = 0; i < dim; ++i) {

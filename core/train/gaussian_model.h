@@ -6,17 +6,19 @@
 #include <stop_token>
 
 #include "absl/status/statusor.h"
-#include "core/base/rows.h"
+#include "core/base/conditioned_rows.h"
 #include "core/flow/backend.h"
 #include "core/model.h"
 
 namespace millrace {
 
-// `model` without its autoregressive layers: the full-covariance Gaussian of `rows`, with the
-// model's tails. rows [n >= 1, dim] are what the flow sees of them at the centres of their bins;
+// `model` without its autoregressive layers: the full-covariance Gaussian of `data`, with the
+// model's tails, the same under every condition. data [n >= 1, dim] is what the flow sees at the
+// centres of bins;
 // the variance of the bins is added. `shrinkage` as in core/train/shrinkage.h. On a table without
 // bounds and with shrinkage 0 it is Gaussian (core/train/gaussian.h), up to rounding and tails.
-absl::StatusOr<std::shared_ptr<Model>> GaussianModel(const Model& model, RowsView<const float> rows,
+absl::StatusOr<std::shared_ptr<Model>> GaussianModel(const Model& model,
+                                                     ConditionedRows<const float> data,
                                                      double shrinkage, Backend& backend,
                                                      std::stop_token stop);
 

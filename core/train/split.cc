@@ -14,17 +14,19 @@
 namespace millrace {
 namespace {
 
-Rows<double> Take(RowsView<const double> rows, std::span<const std::int64_t> order) {
-  Rows<double> taken(static_cast<std::int64_t>(order.size()), rows.cols);
-  for (std::size_t r = 0; r < order.size(); ++r)
-    std::ranges::copy(rows.row(order[r]), taken.view().row(static_cast<std::int64_t>(r)).begin());
+Rows<double> Take(RowsView<const double> rows, std::span<const std::int64_t> order,
+                  std::span<const int> columns) {
+  if (columns.empty()) return {};
+  Rows<double> taken(static_cast<std::int64_t>(order.size()), static_cast<int>(columns.size()));
+  for (std::int64_t r = 0; r < taken.rows(); ++r)
+    for (int c = 0; c < taken.cols(); ++c) taken(r, c) = rows(order[r], columns[c]);
   return taken;
 }
 
 }  // namespace
 
-absl::StatusOr<Split> SplitRows(RowsView<const double> rows, const TrainOptions& options,
-                                std::uint64_t seed) {
+absl::StatusOr<Split> SplitRows(RowsView<const double> rows, std::span<const Condition> conditions,
+                                const TrainOptions& options, std::uint64_t seed) {
   const auto part = [&](double fraction) {
     return std::max<std::int64_t>(1, std::llround(fraction * static_cast<double>(rows.rows)));
   };
@@ -38,10 +40,18 @@ absl::StatusOr<Split> SplitRows(RowsView<const double> rows, const TrainOptions&
   std::iota(order.begin(), order.end(), 0);
   Shuffle(order, order.size(), seed, 1);
   const std::span<const std::int64_t> all = order;
-  const auto known = static_cast<std::size_t>(rows.rows - calibration);
-  return Split{.known = Take(rows, all.first(known)),
+  const auto known = all.first(static_cast<std::size_t>(rows.rows - calibration));
+  const auto held_out = all.subspan(known.size());
+  std::vector<int> features, context;
+  for (int c = 0; c < rows.cols; ++c) {
+    const bool is_condition = std::ranges::count(conditions, c, &Condition::position) > 0;
+    (is_condition ? context : features).push_back(c);
+  }
+  return Split{.known = Take(rows, known, features),
+               .known_context = Take(rows, known, context),
                .fit_rows = fit,
-               .calibration = Take(rows, all.subspan(known))};
+               .held_out = Take(rows, held_out, features),
+               .held_out_context = Take(rows, held_out, context)};
 }
 
 }  // namespace millrace

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <numeric>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,6 +20,8 @@
 #include "core/train/nats.h"
 #include "core/train/shrinkage.h"
 #include "core/train/split.h"
+#include "core/train/start_parameters.h"
+#include "core/train/training_rows.h"
 
 namespace millrace {
 namespace {
@@ -32,6 +34,8 @@ constexpr std::int64_t kEnoughRows = 20000;
 constexpr double kDoubt = 3.0;
 constexpr double kRounding = 1e-4;  // of single precision, relative to a log-density
 constexpr double kDefaultFalsePositiveRate = 0.01;
+// A context has a number for each category; more than these would take more memory than tables do.
+constexpr std::int64_t kMostContextNumbers = std::int64_t{1} << 28;
 // Random streams of one training run, told apart by their seeds.
 enum Purpose : std::uint64_t { kSplit = 1, kNoise, kValidationNoise, kShuffle, kFlow };
 
@@ -52,12 +56,10 @@ class Training {
   absl::StatusOr<Model> Run() {
     MILLRACE_RETURN_IF_ERROR(Validate(request_.options));
     MILLRACE_RETURN_IF_ERROR(FitColumns());
+    MILLRACE_RETURN_IF_ERROR(PrepareRows());
     MILLRACE_ASSIGN_OR_RETURN(
-        split_, SplitRows(rows_, request_.options, SeedFor(request_.options.seed, kSplit)));
-    MILLRACE_ASSIGN_OR_RETURN(
-        model_->spec, ChooseSpec(request_.architecture, split_.fit_rows, model_->columns.dim(),
-                                 SeedFor(request_.options.seed, kFlow)));
-    MILLRACE_RETURN_IF_ERROR(StandardiseRows());
+        model_->spec, ChooseFlow(request_.flow, split().fit_rows, model_->columns.dim(),
+                                 model_->context.dim(), SeedFor(request_.options.seed, kFlow)));
     MILLRACE_RETURN_IF_ERROR(FitFlow());
     MILLRACE_RETURN_IF_ERROR(CompareWithGaussian());
     model_->create_time_unix_micros = absl::ToUnixMicros(absl::Now());
@@ -75,71 +77,60 @@ class Training {
       for (int c = 0; c < rows_.cols; ++c) specs[c].name = absl::StrCat("x", c);
     }
     MILLRACE_ASSIGN_OR_RETURN(model_->columns, ColumnModel::Fit(specs, rows_, stop_));
+    MILLRACE_ASSIGN_OR_RETURN(model_->context, ContextModel::Fit(specs, rows_, model_->columns));
+    if (rows_.rows > kMostContextNumbers / std::max(1, model_->context.dim()))
+      return MakeError(
+          absl::StatusCode::kResourceExhausted,
+          {.field = "columns",
+           .value = absl::StrCat(rows_.rows, " contexts of ", model_->context.dim(), " numbers"),
+           .expected = absl::StrCat("at most ", kMostContextNumbers,
+                                    " numbers: fewer rows, or labels of fewer categories")});
     model_->report.log_unit = model_->columns.log_unit();
-    return absl::OkStatus();
-  }
-
-  // Parameters of an untrained flow whose data-dependent layers know their inputs.
-  absl::StatusOr<ParameterValues> StartParameters(const Flow& flow) {
-    ParameterValues parameters = flow.InitialParameters();
-    const RowsView<const float> rows = FitRows().Slice(0, std::min(kEnoughRows, split_.fit_rows));
-    for (int t = 0; t < static_cast<int>(flow.transforms().size()); ++t) {
-      if (!flow.transforms()[t]->WantsMoments()) continue;
-      MILLRACE_ASSIGN_OR_RETURN(
-          Moments moments, backend_.ComputeMoments(flow, parameters.span(), t, rows, {}, stop_));
-      // Only a first layer's inputs are the rows' own.
-      if (t == 0) Shrink(shrinkage_, flow.spec().dim, moments.covariance);
-      flow.transforms()[t]->InitialiseFromMoments(moments, parameters.span());
+    for (const Condition& condition : model_->context.conditions()) {
+      if (condition.deviation == 0.0 && condition.categories.size() <= 1)
+        model_->report.warnings.push_back(
+            absl::StrCat("condition '", PrintableValue(condition.name),
+                         "' has one value in all rows and no influence"));
     }
-    return parameters;
-  }
-
-  RowsView<float> FitRows() { return standardised_.view().Slice(0, split_.fit_rows); }
-  RowsView<float> ValidationRows() {
-    return standardised_.view().Slice(split_.fit_rows, standardised_.rows() - split_.fit_rows);
-  }
-
-  // Fills standardised_ with the known rows, noise in their bins.
-  absl::Status StandardiseRows() {
-    const ColumnModel& columns = model_->columns;
-    const std::uint64_t seed = request_.options.seed;
-    standardised_ = Rows<float>(split_.known.rows(), columns.dim());
-    fit_log_det_ = BinCentres(split_.fit(), FitRows());
-    validation_log_det_ = BinCentres(split_.validation(), ValidationRows());
-    columns.ToTraining(split_.fit(), SeedFor(seed, kNoise), 0, FitRows());
-    columns.ToTraining(split_.validation(), SeedFor(seed, kValidationNoise), 0, ValidationRows());
-    MILLRACE_ASSIGN_OR_RETURN(shrinkage_, ChooseShrinkage(standardised_.view(), stop_));
     return absl::OkStatus();
   }
 
-  // FitRows, with fresh noise in their bins every epoch.
-  RowsView<const float> EpochRows(std::int64_t epoch) {
-    if (model_->columns.num_offsets() > 1)
-      model_->columns.ToTraining(split_.fit(), SeedFor(request_.options.seed, kNoise),
-                                 static_cast<std::uint64_t>(epoch * split_.fit_rows), FitRows());
-    return FitRows();
+  absl::Status PrepareRows() {
+    const std::uint64_t seed = request_.options.seed;
+    MILLRACE_ASSIGN_OR_RETURN(Split split, SplitRows(rows_, model_->context.conditions(),
+                                                     request_.options, SeedFor(seed, kSplit)));
+    data_.emplace(model_->columns, model_->context, std::move(split),
+                  TrainingRows::Seeds{SeedFor(seed, kNoise), SeedFor(seed, kValidationNoise)});
+    MILLRACE_ASSIGN_OR_RETURN(shrinkage_, ChooseShrinkage(data_->known().rows, stop_));
+    return absl::OkStatus();
   }
+
+  const Split& split() const { return data_->split(); }
 
   absl::Status FitFlow() {
     const int dim = model_->columns.dim();
     const std::uint64_t seed = request_.options.seed;
     MILLRACE_ASSIGN_OR_RETURN(const std::shared_ptr<const Flow> flow, Flow::Create(model_->spec));
     FitState state;
-    MILLRACE_ASSIGN_OR_RETURN(state.train.parameters, StartParameters(*flow));
-    FitOptions options = ChooseFitOptions(request_.options, split_.fit_rows, dim);
+    MILLRACE_ASSIGN_OR_RETURN(
+        state.train.parameters,
+        StartParameters(*flow, data_->fit().Slice(0, std::min(kEnoughRows, split().fit_rows)),
+                        shrinkage_, backend_, stop_));
+    FitOptions options = ChooseFitOptions(request_.options, split().fit_rows, dim);
     options.seed = SeedFor(seed, kShuffle);
     Checkpoint checkpoint(request_, model_->spec, options, rows_);
     MILLRACE_RETURN_IF_ERROR(checkpoint.Resume(flow->layout(), state));
     MILLRACE_ASSIGN_OR_RETURN(const std::unique_ptr<TrainSession> session,
                               backend_.StartTraining(flow, state.train));
-    const FitData data{.rows = split_.fit_rows,
+    const FitData data{.rows = split().fit_rows,
                        .dim = dim,
-                       .epoch_rows = [this](std::int64_t epoch) { return EpochRows(epoch); },
-                       .validation = ValidationRows()};
+                       .epoch_rows = [this](std::int64_t epoch) { return data_->EpochRows(epoch); },
+                       .context = data_->fit().context,
+                       .validation = data_->validation()};
     const auto in_standardised_units = [&](TrainProgress progress) {
-      progress.train_nats += fit_log_det_;
-      progress.validation_nats += validation_log_det_;
-      progress.best_validation_nats += validation_log_det_;
+      progress.train_nats += data_->fit_log_det();
+      progress.validation_nats += data_->validation_log_det();
+      progress.best_validation_nats += data_->validation_log_det();
       progress_(progress);
     };
     MILLRACE_RETURN_IF_ERROR(millrace::Fit(
@@ -164,47 +155,39 @@ class Training {
                                              " times and went on with a lower learning rate"));
   }
 
-  // What the flow sees of rows at the centres of their bins; returns the mean log|d of it / d
-  // standardised value|.
-  double BinCentres(RowsView<const double> rows, RowsView<float> out) const {
-    std::vector<double> log_det(static_cast<std::size_t>(rows.rows));
-    std::vector<std::uint8_t> outside(log_det.size());
-    model_->columns.ToModel(rows, ColumnModel::kBinCentres, out, log_det, outside);
-    return std::accumulate(log_det.begin(), log_det.end(), 0.0) / static_cast<double>(rows.rows) +
-           model_->columns.log_unit();
-  }
-
   struct HeldOut {
     std::vector<double> validation, calibration;  // log-densities, nats in the user's units
   };
 
   absl::StatusOr<std::vector<double>> LogProb(const std::shared_ptr<const Model>& model,
-                                              RowsView<const double> rows) const {
+                                              ConditionedRows<const double> data) const {
     MILLRACE_ASSIGN_OR_RETURN(const std::unique_ptr<const Density> density,
                               Density::Create(model, backend_));
-    MILLRACE_ASSIGN_OR_RETURN(LogProbResult result, density->LogProb(rows, stop_));
+    MILLRACE_ASSIGN_OR_RETURN(LogProbResult result,
+                              density->LogProb(data.rows, stop_, data.context));
     return std::move(result.log_prob);
   }
 
   // The flow stays only where it is better on the validation rows than the Gaussian of the fitted
   // rows, and on the calibration rows not worse than the Gaussians of all others, shrunk and not.
+  // The Gaussians ignore the conditions: what a conditional flow has learned of those counts for
+  // it.
   absl::Status CompareWithGaussian() {
-    const RowsView<const double> calibration = split_.calibration.view();
+    const ConditionedRows<const double> calibration = split().calibration();
     HeldOut flow, other;
-    MILLRACE_ASSIGN_OR_RETURN(flow.validation, LogProb(model_, split_.validation()));
+    MILLRACE_ASSIGN_OR_RETURN(flow.validation, LogProb(model_, split().validation()));
     MILLRACE_ASSIGN_OR_RETURN(flow.calibration, LogProb(model_, calibration));
-    BinCentres(split_.known.view(), standardised_.view());
-    const RowsView<const float> known = standardised_.view();
-    const auto gaussian_of = [&](RowsView<const float> rows, double shrinkage) {
-      return GaussianModel(*model_, rows, shrinkage, backend_, stop_);
+    data_->MoveToBinCentres();
+    const auto gaussian_of = [&](ConditionedRows<const float> data, double shrinkage) {
+      return GaussianModel(*model_, data, shrinkage, backend_, stop_);
     };
     MILLRACE_ASSIGN_OR_RETURN(std::shared_ptr<Model> gaussian,
-                              gaussian_of(known.Slice(0, split_.fit_rows), shrinkage_));
-    MILLRACE_ASSIGN_OR_RETURN(other.validation, LogProb(gaussian, split_.validation()));
-    MILLRACE_ASSIGN_OR_RETURN(gaussian, gaussian_of(known, shrinkage_));
+                              gaussian_of(data_->fit(), shrinkage_));
+    MILLRACE_ASSIGN_OR_RETURN(other.validation, LogProb(gaussian, split().validation()));
+    MILLRACE_ASSIGN_OR_RETURN(gaussian, gaussian_of(data_->known(), shrinkage_));
     MILLRACE_ASSIGN_OR_RETURN(other.calibration, LogProb(gaussian, calibration));
     if (shrinkage_ > 0.0) {
-      MILLRACE_ASSIGN_OR_RETURN(std::shared_ptr<Model> plain, gaussian_of(known, 0.0));
+      MILLRACE_ASSIGN_OR_RETURN(std::shared_ptr<Model> plain, gaussian_of(data_->known(), 0.0));
       MILLRACE_ASSIGN_OR_RETURN(std::vector<double> log_prob, LogProb(plain, calibration));
       if (Advantage(log_prob, other.calibration).mean > 0.0) {
         gaussian = std::move(plain);
@@ -229,13 +212,14 @@ class Training {
     TrainingReport& report = model_->report;
     MILLRACE_ASSIGN_OR_RETURN(
         const std::vector<double> fit,
-        LogProb(model_, split_.fit().Slice(0, std::min(kEnoughRows, split_.fit_rows))));
+        LogProb(model_, split().fit().Slice(0, std::min(kEnoughRows, split().fit_rows))));
     report.fit = NatsOf(fit, report.log_unit);
     report.validation = NatsOf(scores.validation, report.log_unit);
     report.held_out = NatsOf(scores.calibration, report.log_unit);
     MILLRACE_ASSIGN_OR_RETURN(const Gaussian gaussian,
-                              Gaussian::Fit(model_->columns, split_.known.view(), stop_));
-    report.gaussian_held_out = NatsOf(gaussian.LogProb(split_.calibration.view()), report.log_unit);
+                              Gaussian::Fit(model_->columns, split().known.view(), stop_));
+    report.gaussian_held_out =
+        NatsOf(gaussian.LogProb(split().calibration().rows), report.log_unit);
     Calibrate(std::move(scores.calibration));
     if (report.held_out.mean <
         report.gaussian_held_out.mean - kRounding * std::abs(report.held_out.mean))
@@ -272,11 +256,8 @@ class Training {
   const ProgressCallback& progress_;
   std::stop_token stop_;
   std::shared_ptr<Model> model_ = std::make_shared<Model>();
-  Split split_;
-  Rows<float> standardised_;  // split_.known, as the flow sees it
-  double shrinkage_ = 0.0;    // of the covariances that training starts with
-  // Mean log|d bin centre, as the flow sees it / d standardised value|.
-  double fit_log_det_ = 0.0, validation_log_det_ = 0.0;
+  std::optional<TrainingRows> data_;
+  double shrinkage_ = 0.0;  // of the covariances that training starts with
 };
 
 }  // namespace

@@ -17,21 +17,9 @@
 #include "core/base/rows.h"
 #include "core/flow/backend.h"
 #include "core/model.h"
+#include "core/train/flow_choice.h"
 
 namespace millrace {
-
-// What a caller fixes of the architecture; unset fields are chosen from the number of rows and
-// columns.
-struct MafChoice {
-  std::optional<int> layers = std::nullopt;  // [1, MafSpec::kMaxLayers]
-  std::optional<std::vector<int>> hidden_sizes = std::nullopt;
-  std::optional<bool> residual = std::nullopt;
-  std::optional<Mixing> mixing = std::nullopt;
-  std::optional<Activation> activation = std::nullopt;
-  std::optional<bool> act_norm = std::nullopt;
-  std::optional<bool> whiten = std::nullopt;       // by default unless mixing is none
-  std::optional<bool> heavy_tails = std::nullopt;  // by default
-};
 
 enum class LearningRateSchedule { kCosine, kConstant };
 
@@ -79,14 +67,15 @@ struct CheckpointOptions {
 
 struct TrainRequest {
   std::vector<ColumnSpec> columns;  // one a column of the rows; empty: x0, x1, ..., all found
-  MafChoice architecture;
+  FlowChoice flow;
   TrainOptions options;
   CheckpointOptions checkpoint;
 };
 
 // INVALID_ARGUMENT for options or spec out of range, fewer than kMinRows rows, non-finite values
-// (row, column, value); FAILED_PRECONDITION when training diverged again and again; CANCELLED when
-// stopped. Blocks for as long as training takes. Deterministic but for max_duration.
+// (row, column, value); RESOURCE_EXHAUSTED where rows times numbers of a context, one for each
+// category of a label, exceed 2^28; FAILED_PRECONDITION when training diverged again and again;
+// CANCELLED when stopped. Blocks for as long as training takes. Deterministic but for max_duration.
 absl::StatusOr<Model> TrainModel(const TrainRequest& request, RowsView<const double> rows,
                                  Backend& backend, const ProgressCallback& progress,
                                  std::stop_token stop);
@@ -94,11 +83,6 @@ absl::StatusOr<Model> TrainModel(const TrainRequest& request, RowsView<const dou
 inline constexpr std::int64_t kMinRows = 8;
 
 absl::Status Validate(const TrainOptions& options);
-
-// The architecture for `rows` rows of `dim` columns: the default for a table nobody tuned for, with
-// what the caller chose. INVALID_ARGUMENT when the choice contradicts itself.
-absl::StatusOr<FlowSpec> ChooseSpec(const MafChoice& choice, std::int64_t rows, int dim,
-                                    std::uint64_t seed);
 
 }  // namespace millrace
 

@@ -7,29 +7,17 @@
 
 #include <string>
 
-#include "core/transforms/transform.h"
+#include "core/transforms/elementwise.h"
 
 namespace millrace {
 
-class ActNorm final : public Transform {
+class ActNorm final : public Elementwise {
  public:
-  ActNorm(int dim, const std::string& prefix, ParameterLayout& layout);
+  ActNorm(int dim, const std::string& prefix, ParameterLayout& layout)
+      : Elementwise(dim, {ScalarBijection::Kind::kAffine}, prefix, layout) {}
 
-  void Forward(Pass& pass, Matrix x, Vector log_det) const override;
-  void Inverse(Pass& pass, Matrix z, Vector log_det) const override;
-  void Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) const override;
-  void InverseBackward(Pass& pass, Matrix grad, ConstVector log_det_bar) const override;
-  void Initialise(std::uint64_t, std::span<float>) const override {}
   bool WantsMoments() const override { return true; }
   void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const override;
-  bool IsTriangular(std::span<const float>) const override { return true; }
-
- private:
-  Matrix Theta(Pass& pass, int rows) const;
-
-  int dim_;
-  Slice theta_;  // [1, dim * 2]: shift and log-scale of each column, as the affine bijection wants
-                 // them
 };
 
 }  // namespace millrace

@@ -17,7 +17,9 @@ MadeSpec WithParameters(MadeSpec spec, ScalarBijection bijection) {
 
 Autoregressive::Autoregressive(MadeSpec made, ScalarBijection bijection, const std::string& prefix,
                                ParameterLayout& layout)
-    : bijection_(bijection), made_(WithParameters(std::move(made), bijection), prefix, layout) {}
+    : bijection_(bijection),
+      made_(WithParameters(std::move(made), bijection), prefix, layout),
+      columns_(AllColumns(made_.dim())) {}
 
 void Autoregressive::Keep(Pass& pass, ConstMatrix x, ConstMatrix theta) const {
   pass.tape->Push(x);
@@ -33,7 +35,7 @@ void Autoregressive::Forward(Pass& pass, Matrix x, Vector log_det) const {
     pass.kernels.Copy(x, input);
     Keep(pass, input, theta);
   }
-  ForwardBijection(pass, bijection_, theta, x, log_det);
+  ForwardBijection(pass, bijection_, theta, x, columns_, log_det);
 }
 
 void Autoregressive::Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) const {
@@ -55,7 +57,8 @@ void Autoregressive::Inverse(Pass& pass, Matrix z, Vector log_det) const {
   Made::Sweep sweep(made_, pass, z, theta);
   for (int i = 0; i < z.cols; ++i) {
     sweep.Advance(i);
-    pass.kernels.BijectionInverse(bijection_, theta.Columns(i * p, p), z.Columns(i, 1), log_det);
+    InverseBijection(pass, bijection_, theta.Columns(i * p, p), z.Columns(i, 1),
+                     std::span(columns_).subspan(i, 1), log_det);
   }
   sweep.Finish();
   if (pass.tape != nullptr) {

@@ -7,6 +7,7 @@
 #define MILLRACE_CORE_TRANSFORMS_AUTOREGRESSIVE_H_
 
 #include <string>
+#include <vector>
 
 #include "core/conditioners/made.h"
 #include "core/transforms/transform.h"
@@ -29,8 +30,9 @@ class Autoregressive final : public Transform {
  private:
   void Keep(Pass& pass, ConstMatrix x, ConstMatrix theta) const;
 
-  ScalarBijection bijection_;
-  Made made_;
+  const ScalarBijection bijection_;
+  const Made made_;
+  const std::vector<int> columns_;  // 0, 1, ...
 };
 
 }  // namespace millrace

@@ -4,37 +4,56 @@
 #include "core/transforms/bijection.h"
 
 namespace millrace {
-namespace {
 
-// Parameters of a bijection that has none.
-constexpr Matrix kNone;
+Elementwise::Elementwise(int dim, ScalarBijection bijection, const std::string& prefix,
+                         ParameterLayout& layout)
+    : columns_(AllColumns(dim)),
+      bijection_(bijection),
+      theta_(bijection.parameters() == 0
+                 ? Slice{}
+                 : layout.Add(prefix + "theta", 1, dim * bijection.parameters(), false)) {}
 
-// A copy of x for the way back.
-void Record(Pass& pass, ConstMatrix x) {
-  if (pass.tape == nullptr) return;
-  const Matrix copy = pass.arena.NewMatrix(x.rows, x.cols);
-  pass.kernels.Copy(x, copy);
-  pass.tape->Push(copy);
+Matrix Elementwise::BroadcastTheta(Pass& pass, int rows) const {
+  if (theta_.cols == 0) return {};
+  const Matrix theta = pass.arena.NewMatrix(rows, theta_.cols);
+  pass.kernels.Broadcast(theta_, pass.weights, theta);
+  return theta;
 }
 
-}  // namespace
+void Elementwise::GradientOfTheta(Pass& pass, ConstMatrix theta_bar, float sign) const {
+  if (theta_.cols > 0 && !pass.gradients.empty())
+    pass.kernels.BroadcastAdjoint(theta_, theta_bar, sign, pass.gradients);
+}
 
 void Elementwise::Forward(Pass& pass, Matrix x, Vector log_det) const {
+  const PassScope scope(pass);
   Record(pass, x);
-  ForwardBijection(pass, bijection_, kNone, x, log_det);
+  ForwardBijection(pass, bijection_, BroadcastTheta(pass, x.rows), x, columns_, log_det);
 }
 
 void Elementwise::Inverse(Pass& pass, Matrix z, Vector log_det) const {
-  pass.kernels.BijectionInverse(bijection_, kNone, z, log_det);
+  const PassScope scope(pass);
+  InverseBijection(pass, bijection_, BroadcastTheta(pass, z.rows), z, columns_, log_det);
   Record(pass, z);
 }
 
 void Elementwise::Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) const {
-  pass.kernels.BijectionAdjoint(bijection_, kNone, pass.tape->Pop(), log_det_bar, grad, kNone);
+  const Arena::Scope scope(pass.arena);
+  const ConstMatrix x = pass.tape->Pop();
+  const Matrix theta_bar = pass.arena.NewMatrix(grad.rows, theta_.cols);
+  pass.kernels.BijectionAdjoint(bijection_, BroadcastTheta(pass, grad.rows), x, log_det_bar, grad,
+                                theta_bar);
+  GradientOfTheta(pass, theta_bar, 1.0f);
 }
 
+// As for Autoregressive: the implicit function theorem.
 void Elementwise::InverseBackward(Pass& pass, Matrix grad, ConstVector log_det_bar) const {
-  pass.kernels.BijectionAdjointSolve(bijection_, kNone, pass.tape->Pop(), log_det_bar, grad, kNone);
+  const Arena::Scope scope(pass.arena);
+  const ConstMatrix x = pass.tape->Pop();
+  const Matrix theta_bar = pass.arena.NewMatrix(grad.rows, theta_.cols);
+  pass.kernels.BijectionAdjointSolve(bijection_, BroadcastTheta(pass, grad.rows), x, log_det_bar,
+                                     grad, theta_bar);
+  GradientOfTheta(pass, theta_bar, -1.0f);
 }
 
 }  // namespace millrace

@@ -29,7 +29,7 @@ void LuLinear::Forward(Pass& pass, Matrix x, Vector log_det) const {
 }
 
 void LuLinear::Inverse(Pass& pass, Matrix z, Vector log_det) const {
-  pass.kernels.LuInverse(layer_, pass.weights, z, log_det);
+  pass.kernels.LuInverse(layer_, pass.weights, z, log_det, pass.column_log_det);
   if (pass.tape == nullptr) return;
   const Matrix output = pass.arena.NewMatrix(z.rows, z.cols);
   pass.kernels.Copy(z, output);
@@ -55,23 +55,31 @@ void LuLinear::InverseBackward(Pass& pass, Matrix grad, ConstVector log_det_bar)
 
 // With the covariance C = R R^T, z = R^-1 (x - mean): U = diag(1 / R_ii) and L = R^-1 diag(R_ii).
 void LuLinear::InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const {
-  const std::vector<double> inverse_root = InverseCholesky(moments.covariance, dim_);
-  const auto at = [&](const Slice& slice, int r, int c) -> float& {
-    return parameters[slice.offset + static_cast<std::size_t>(r) * slice.ld + c];
+  std::vector<double> lu = InverseCholesky(moments.covariance, dim_);
+  const auto at = [&](int r, int c) -> double& {
+    return lu[static_cast<std::size_t>(r) * dim_ + c];
   };
   for (int r = 0; r < dim_; ++r) {
     double shift = 0.0;
     for (int c = 0; c <= r; ++c) {
-      const double entry = inverse_root[static_cast<std::size_t>(r) * dim_ + c];
-      shift -= entry * moments.mean[c];
-      const double diagonal = inverse_root[static_cast<std::size_t>(c) * dim_ + c];
-      if (c < r)
-        at(layer_.lower, r, c) = static_cast<float>(entry / diagonal);
-      else
-        at(layer_.log_diagonal, 0, r) =
-            static_cast<float>(SoftClipInverse(std::log(diagonal), kLogDiagonalBound));
+      shift -= at(r, c) * moments.mean[c];
+      if (c < r) at(r, c) /= at(c, c);
     }
-    at(layer_.bias, 0, r) = static_cast<float>(shift);
+    parameters[layer_.bias.offset + r] = static_cast<float>(shift);
+  }
+  SetFactors(lu, parameters);
+}
+
+void LuLinear::SetFactors(std::span<const double> lu, std::span<float> parameters) const {
+  for (int r = 0; r < dim_; ++r) {
+    const std::span<const double> row = lu.subspan(static_cast<std::size_t>(r) * dim_, dim_);
+    const std::size_t begin = static_cast<std::size_t>(r) * layer_.lower.ld;
+    for (int c = 0; c < dim_; ++c)
+      if (c != r)
+        parameters[(c < r ? layer_.lower : layer_.upper).offset + begin + c] =
+            static_cast<float>(row[c]);
+    parameters[layer_.log_diagonal.offset + r] =
+        static_cast<float>(SoftClipInverse(std::log(row[r]), kLogDiagonalBound));
   }
 }
 

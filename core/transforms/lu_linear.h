@@ -24,6 +24,9 @@ class LuLinear final : public Transform {
   void Initialise(std::uint64_t, std::span<float>) const override {}
   bool WantsMoments() const override { return whiten_; }
   void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const override;
+  // Writes L and U but not the bias: `lu` [dim, dim] row-major holds L below the diagonal and U,
+  // with positive numbers on it, from there on.
+  void SetFactors(std::span<const double> lu, std::span<float> parameters) const;
   // Where nothing stands above the diagonal of U: so after InitialiseFromMoments, until trained.
   bool IsTriangular(std::span<const float> parameters) const override;
 

@@ -48,12 +48,21 @@ class Transform {
   virtual bool WantsMoments() const { return false; }
   virtual void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const;
 
+  // Changes parameters that a step of training has carried outside the set where the transform is
+  // invertible; called after every step.
+  virtual void Constrain(std::span<float> parameters) const;
+  // Of a transform that is invertible while a part of it contracts: no less than that part's
+  // Lipschitz constant, which must be below 1. 0 for others.
+  virtual double LipschitzBound(std::span<const float> parameters) const;
+
   // True when z_i depends on x_1 .. x_i only, with these parameters (of the whole flow). Forward
   // then serves passes that ask for each column's log-det.
   virtual bool IsTriangular(std::span<const float> parameters) const = 0;
 };
 
 inline void Transform::InitialiseFromMoments(const Moments&, std::span<float>) const {}
+inline void Transform::Constrain(std::span<float>) const {}
+inline double Transform::LipschitzBound(std::span<const float>) const { return 0.0; }
 
 }  // namespace millrace
 

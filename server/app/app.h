@@ -3,6 +3,7 @@
 #ifndef MILLRACE_SERVER_APP_APP_H_
 #define MILLRACE_SERVER_APP_APP_H_
 
+#include "core/flow/backend.h"
 #include "server/app/config.h"
 #include "server/app/metrics.h"
 #include "server/app/model_repository.h"
@@ -13,6 +14,7 @@ namespace millrace {
 
 struct App {
   const Config& config;
+  Backend& backend;
   Metrics& metrics;
   ModelRepository& repository;
   WorkQueue& queue;

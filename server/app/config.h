@@ -36,8 +36,8 @@ struct Config {
   int max_sample_streams = 256;  // open Sample calls
   Limits limits;
   QueueLimits queue;
-  absl::Duration max_deadline = absl::Minutes(10);         // of every call but Train
-  absl::Duration upload_idle_timeout = absl::Seconds(60);  // between messages to Train
+  absl::Duration max_deadline = absl::Minutes(10);         // of every call but trainings
+  absl::Duration upload_idle_timeout = absl::Seconds(60);  // between messages of a caller
   absl::Duration keepalive_time = absl::Seconds(60);       // silence after which a peer is pinged
   absl::Duration keepalive_timeout = absl::Seconds(20);    // for its answer
   absl::Duration drain_delay = absl::ZeroDuration();       // NOT_SERVING, but still working

@@ -45,12 +45,8 @@ struct TrainingJobs::Running {
   bool ended = false;   // guarded by mutex
 };
 
-TrainingJobs::TrainingJobs(int max_trainings, Trainer trainer, ModelRepository& repository,
-                           Metrics& metrics)
-    : trainer_(std::move(trainer)),
-      repository_(repository),
-      metrics_(metrics),
-      registry_(std::make_shared<Registry>()) {
+TrainingJobs::TrainingJobs(int max_trainings, ModelRepository& repository, Metrics& metrics)
+    : repository_(repository), metrics_(metrics), registry_(std::make_shared<Registry>()) {
   for (int i = 0; i < max_trainings; ++i) workers_.emplace_back([this] { Work(); });
   pulse_ = std::jthread([this](const std::stop_token& stop) { Pulse(stop); });
 }
@@ -125,11 +121,8 @@ absl::StatusOr<ModelHandle> TrainingJobs::Train(Running& running) {
   };
   ModelHandle published;
   absl::Status status = BehindExceptionWall([&]() -> absl::Status {
-    Job& job = running.job;
-    const RowsView<const double> rows{
-        job.values.data(), static_cast<std::int64_t>(job.values.size()) / job.columns, job.columns};
-    MILLRACE_ASSIGN_OR_RETURN(Model model, trainer_(job.request, rows, progress, stop));
-    job.values = {};
+    MILLRACE_ASSIGN_OR_RETURN(Model model, running.job.train(progress, stop));
+    running.job.train = nullptr;
     if (stop.stop_requested()) return absl::CancelledError("training was cancelled");
     MILLRACE_ASSIGN_OR_RETURN(published, repository_.Publish(name, std::move(model)));
     metrics_.ModelReport(name, published->version, published->density->model().report);

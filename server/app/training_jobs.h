@@ -15,17 +15,15 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/base/rows.h"
 #include "core/train/train_model.h"
 #include "server/app/metrics.h"
 #include "server/app/model_repository.h"
 
 namespace millrace {
 
-// TrainModel on a backend, or what stands for it in a test.
-using Trainer =
-    std::function<absl::StatusOr<Model>(const TrainRequest& request, RowsView<const double> rows,
-                                        const ProgressCallback& progress, std::stop_token stop)>;
+// Makes a model: TrainModel, FitDensity or Distill with all they need.
+using Training =
+    std::function<absl::StatusOr<Model>(const ProgressCallback& progress, std::stop_token stop)>;
 
 // Thread-safe.
 class TrainingJobs {
@@ -33,7 +31,7 @@ class TrainingJobs {
 
  public:
   // At most `max_trainings` >= 1 at once. `repository` and `metrics` outlive the jobs.
-  TrainingJobs(int max_trainings, Trainer trainer, ModelRepository& repository, Metrics& metrics);
+  TrainingJobs(int max_trainings, ModelRepository& repository, Metrics& metrics);
   ~TrainingJobs();  // as Shutdown
 
   // The right to train one name, held from the first word of a request to the end of its training.
@@ -57,13 +55,11 @@ class TrainingJobs {
   absl::StatusOr<Slot> Reserve(const std::string& name, std::stop_source stop);
 
   struct Job {
-    TrainRequest request;
-    std::vector<double> values;  // row-major [rows, columns]
-    int columns = 0;             // of the table, >= 1
+    Training train;  // called once, on a thread of ours, and destroyed with what it holds
     // On a thread of ours; returns soon. Figures are NaN before the first epoch ends.
     std::function<void(const TrainProgress&)> on_progress;
     // Called exactly once, after the last on_progress. CANCELLED when stopped, UNAVAILABLE when the
-    // server ended; else as TrainModel and ModelRepository::Publish. Throws nothing.
+    // server ended; else as `train` and ModelRepository::Publish. Throws nothing.
     std::function<void(absl::StatusOr<ModelHandle>)> on_done;
   };
   // Starts at once: a slot is a thread. After Stop only on_done is called, before this returns.
@@ -82,7 +78,6 @@ class TrainingJobs {
   void Pulse(const std::stop_token& stop);
   absl::StatusOr<ModelHandle> Train(Running& running);
 
-  const Trainer trainer_;
   ModelRepository& repository_;
   Metrics& metrics_;
   const std::shared_ptr<Registry> registry_;  // who trains what; outlived by no slot

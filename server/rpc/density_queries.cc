@@ -10,49 +10,34 @@
 #include "core/score/attribution.h"
 #include "core/score/density.h"
 #include "server/rpc/matrix.h"
+#include "server/rpc/query_rows.h"
 #include "server/rpc/status.h"
 
 namespace millrace {
 namespace {
 
-using ColumnNames = google::protobuf::RepeatedPtrField<std::string>;
-
 constexpr std::uint32_t kMinSteps = 2;
 constexpr std::uint32_t kMaxSteps = InterpolationOptions::kMaxSteps;
 
-// Shape, limits and width of the rows of a request.
-absl::Status CheckRows(const v1::Matrix& rows, const ColumnNames& names, const ServedModel& served,
-                       const Limits& limits) {
-  MILLRACE_RETURN_IF_ERROR(
-      CheckMatrix(rows, "rows", limits.max_request_rows, "max_request_rows", limits));
-  const auto columns = static_cast<std::uint32_t>(served.density->model().columns.num_columns());
-  if (names.empty()) {
-    if (rows.cols() == columns) return absl::OkStatus();
-    return InvalidArgument("rows.cols", absl::StrCat(rows.cols()),
-                           absl::StrCat(columns, " columns, as model ", served.name, " has"));
-  }
-  if (static_cast<std::uint32_t>(names.size()) == rows.cols()) return absl::OkStatus();
-  return InvalidArgument(
-      "column_names", absl::StrCat(names.size(), " names"),
-      absl::StrCat("one name for each of the ", rows.cols(), " columns of rows"));
+// What a request gives.
+struct Input {
+  Rows<double> rows;
+  Rows<double> context;
+};
+
+template <typename Request>
+absl::Status CheckInput(const Request& request, std::int64_t contexts, const ServedModel& served,
+                        const Limits& limits) {
+  MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
+  return CheckContext(request, contexts, served, limits);
 }
 
-// The rows in the model's column order.
-absl::StatusOr<Rows<double>> ReadRows(const v1::Matrix& matrix, const ColumnNames& names,
-                                      const ServedModel& served) {
-  Rows<double> given(matrix.rows(), static_cast<int>(matrix.cols()));
-  MILLRACE_RETURN_IF_ERROR(
-      ReadMatrix(matrix, "rows", 0, {given.data(), std::size_t{matrix.rows()} * matrix.cols()}));
-  if (names.empty()) return given;
-  const std::vector<std::string> names_vector(names.begin(), names.end());
-  absl::StatusOr<std::vector<int>> order =
-      served.density->model().columns.MatchColumns(names_vector);
-  if (!order.ok()) return WithDefaultField(std::move(order).status(), "column_names");
-  Rows<double> rows(given.rows(), static_cast<int>(order->size()));
-  for (std::int64_t r = 0; r < rows.rows(); ++r) {
-    for (int c = 0; c < rows.cols(); ++c) rows(r, c) = given(r, (*order)[c]);
-  }
-  return rows;
+template <typename Request>
+absl::StatusOr<Input> ReadInput(const Request& request, const ServedModel& served) {
+  Input input;
+  MILLRACE_ASSIGN_OR_RETURN(input.rows, ReadRows(request.rows(), request.column_names(), served));
+  MILLRACE_ASSIGN_OR_RETURN(input.context, ReadContext(request, served));
+  return input;
 }
 
 // The size of a query; `rows` is the number in `field`.
@@ -85,11 +70,12 @@ void CopyInto(const From& from, To* to) {
   to->Assign(from.begin(), from.end());
 }
 
-absl::StatusOr<InterpolationKind> KindOf(v1::InterpolationMethod method) {
+absl::StatusOr<std::optional<InterpolationKind>> KindOf(v1::InterpolationMethod method) {
   switch (method) {
     case v1::INTERPOLATION_METHOD_LINEAR:
       return InterpolationKind::kLinear;
     case v1::INTERPOLATION_METHOD_UNSPECIFIED:
+      return std::nullopt;
     case v1::INTERPOLATION_METHOD_SPHERICAL:
       return InterpolationKind::kSpherical;
     default:
@@ -115,15 +101,15 @@ absl::StatusOr<Contributions> ContributionsOf(v1::Contributions contributions) {
 
 absl::StatusOr<QuerySize> CheckQuery(const v1::LogProbRequest& request, const ServedModel& served,
                                      const Limits& limits) {
-  MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
+  MILLRACE_RETURN_IF_ERROR(CheckInput(request, request.rows().rows(), served, limits));
   return SizeOf(request.rows().rows(), EvaluationsOfRow(served), "rows.rows", limits);
 }
 
 absl::Status Answer(const v1::LogProbRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::LogProbResponse* response) {
-  MILLRACE_ASSIGN_OR_RETURN(const Rows<double> rows,
-                            ReadRows(request.rows(), request.column_names(), served));
-  absl::StatusOr<LogProbResult> result = served.density->LogProb(rows.view(), stop);
+  MILLRACE_ASSIGN_OR_RETURN(const Input input, ReadInput(request, served));
+  absl::StatusOr<LogProbResult> result =
+      served.density->LogProb(input.rows.view(), stop, input.context.view());
   if (!result.ok()) return WithDefaultField(std::move(result).status(), "rows");
   CopyInto(result->log_prob, response->mutable_log_prob());
   CopyInto(result->out_of_support, response->mutable_out_of_support());
@@ -132,7 +118,7 @@ absl::Status Answer(const v1::LogProbRequest& request, const ServedModel& served
 
 absl::StatusOr<QuerySize> CheckQuery(const v1::ScoreRequest& request, const ServedModel& served,
                                      const Limits& limits) {
-  MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
+  MILLRACE_RETURN_IF_ERROR(CheckInput(request, request.rows().rows(), served, limits));
   MILLRACE_ASSIGN_OR_RETURN(const Contributions contributions,
                             ContributionsOf(request.contributions()));
   if (contributions != Contributions::kNone) {
@@ -148,13 +134,13 @@ absl::StatusOr<QuerySize> CheckQuery(const v1::ScoreRequest& request, const Serv
 
 absl::Status Answer(const v1::ScoreRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::ScoreResponse* response) {
-  MILLRACE_ASSIGN_OR_RETURN(const Rows<double> rows,
-                            ReadRows(request.rows(), request.column_names(), served));
+  MILLRACE_ASSIGN_OR_RETURN(const Input input, ReadInput(request, served));
   ScoreOptions options;
   if (request.has_false_positive_rate())
     options.false_positive_rate = request.false_positive_rate();
   MILLRACE_ASSIGN_OR_RETURN(options.contributions, ContributionsOf(request.contributions()));
-  absl::StatusOr<ScoreResult> result = served.density->Score(rows.view(), options, stop);
+  absl::StatusOr<ScoreResult> result =
+      served.density->Score(input.rows.view(), options, stop, input.context.view());
   if (!result.ok()) return WithDefaultField(std::move(result).status(), "false_positive_rate");
   CopyInto(result->density.log_prob, response->mutable_log_prob());
   CopyInto(result->density.out_of_support, response->mutable_out_of_support());
@@ -172,7 +158,7 @@ absl::Status Answer(const v1::ScoreRequest& request, const ServedModel& served,
 
 absl::StatusOr<QuerySize> CheckQuery(const v1::InterpolateRequest& request,
                                      const ServedModel& served, const Limits& limits) {
-  MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
+  MILLRACE_RETURN_IF_ERROR(CheckInput(request, 1, served, limits));
   if (request.rows().rows() != 2) {
     return InvalidArgument("rows.rows", absl::StrCat(request.rows().rows()),
                            "2 rows, start and end");
@@ -189,13 +175,13 @@ absl::StatusOr<QuerySize> CheckQuery(const v1::InterpolateRequest& request,
 
 absl::Status Answer(const v1::InterpolateRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::InterpolateResponse* response) {
-  MILLRACE_ASSIGN_OR_RETURN(const Rows<double> rows,
-                            ReadRows(request.rows(), request.column_names(), served));
+  MILLRACE_ASSIGN_OR_RETURN(const Input input, ReadInput(request, served));
   InterpolationOptions options;
   options.steps = static_cast<int>(request.steps());
   MILLRACE_ASSIGN_OR_RETURN(options.kind, KindOf(request.method()));
   absl::StatusOr<Path> result =
-      served.density->Interpolate(rows.view().Slice(0, 1), rows.view().Slice(1, 1), options, stop);
+      served.density->Interpolate(input.rows.view().Slice(0, 1), input.rows.view().Slice(1, 1),
+                                  options, stop, input.context.view());
   if (!result.ok()) return WithDefaultField(std::move(result).status(), "rows");
   WriteMatrix(result->rows.view(), response->mutable_path());
   CopyInto(result->log_prob, response->mutable_log_prob());
@@ -205,7 +191,7 @@ absl::Status Answer(const v1::InterpolateRequest& request, const ServedModel& se
 
 absl::StatusOr<QuerySize> CheckQuery(const v1::EncodeRequest& request, const ServedModel& served,
                                      const Limits& limits) {
-  MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
+  MILLRACE_RETURN_IF_ERROR(CheckInput(request, request.rows().rows(), served, limits));
   MILLRACE_RETURN_IF_ERROR(CheckReplySize(
       request.rows().rows(), served.density->model().columns.dim(), "rows.rows", limits));
   return SizeOf(request.rows().rows(), 1, "rows.rows", limits);
@@ -213,9 +199,9 @@ absl::StatusOr<QuerySize> CheckQuery(const v1::EncodeRequest& request, const Ser
 
 absl::Status Answer(const v1::EncodeRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::EncodeResponse* response) {
-  MILLRACE_ASSIGN_OR_RETURN(const Rows<double> rows,
-                            ReadRows(request.rows(), request.column_names(), served));
-  absl::StatusOr<Rows<double>> result = served.density->Encode(rows.view(), stop);
+  MILLRACE_ASSIGN_OR_RETURN(const Input input, ReadInput(request, served));
+  absl::StatusOr<Rows<double>> result =
+      served.density->Encode(input.rows.view(), stop, input.context.view());
   if (!result.ok()) return WithDefaultField(std::move(result).status(), "rows");
   WriteMatrix(result->view(), response->mutable_latents());
   return absl::OkStatus();
@@ -232,6 +218,7 @@ absl::StatusOr<QuerySize> CheckQuery(const v1::DecodeRequest& request, const Ser
         "latents.cols", absl::StrCat(latents.cols()),
         absl::StrCat(columns.dim(), " columns, the latent dimensions of model ", served.name));
   }
+  MILLRACE_RETURN_IF_ERROR(CheckContext(request, latents.rows(), served, limits));
   MILLRACE_RETURN_IF_ERROR(
       CheckReplySize(latents.rows(), columns.num_columns(), "latents.rows", limits));
   return SizeOf(latents.rows(), 1, "latents.rows", limits);
@@ -243,7 +230,9 @@ absl::Status Answer(const v1::DecodeRequest& request, const ServedModel& served,
   Rows<double> latents(matrix.rows(), static_cast<int>(matrix.cols()));
   MILLRACE_RETURN_IF_ERROR(ReadMatrix(
       matrix, "latents", 0, {latents.data(), std::size_t{matrix.rows()} * matrix.cols()}));
-  absl::StatusOr<Rows<double>> result = served.density->Decode(latents.view(), stop);
+  MILLRACE_ASSIGN_OR_RETURN(const Rows<double> context, ReadContext(request, served));
+  absl::StatusOr<Rows<double>> result =
+      served.density->Decode(latents.view(), stop, context.view());
   if (!result.ok()) return WithDefaultField(std::move(result).status(), "latents");
   WriteMatrix(result->view(), response->mutable_rows());
   WriteColumnNames(served, response);

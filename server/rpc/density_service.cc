@@ -8,6 +8,7 @@
 #include "server/app/query.h"
 #include "server/rpc/call.h"
 #include "server/rpc/density_queries.h"
+#include "server/rpc/fit_density_stream.h"
 #include "server/rpc/sample_stream.h"
 #include "server/rpc/train_stream.h"
 
@@ -95,6 +96,11 @@ grpc::ServerWriteReactor<v1::SampleResponse>* DensityService::Sample(
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* DensityService::Train(
     Context* context) {
   return StartTrainStream(app_, context);
+}
+
+grpc::ServerBidiReactor<v1::FitDensityRequest, v1::FitDensityResponse>* DensityService::FitDensity(
+    Context* context) {
+  return StartFitDensityStream(app_, context);
 }
 
 }  // namespace millrace

@@ -17,7 +17,8 @@ using DensityCallbackService = v1::DensityService::WithRawCallbackMethod_Train<
             v1::DensityService::WithCallbackMethod_Score<
                 v1::DensityService::WithCallbackMethod_Encode<
                     v1::DensityService::WithCallbackMethod_Decode<
-                        v1::DensityService::Service>>>>>>>;
+                        v1::DensityService::WithCallbackMethod_FitDensity<
+                            v1::DensityService::Service>>>>>>>>;
 
 // DensityService of proto/millrace/v1. Thread-safe. `app` outlives the service and all its calls.
 class DensityService final : public DensityCallbackService {
@@ -28,6 +29,8 @@ class DensityService final : public DensityCallbackService {
   using Context = grpc::CallbackServerContext;
 
   grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Train(Context* context) override;
+  grpc::ServerBidiReactor<v1::FitDensityRequest, v1::FitDensityResponse>* FitDensity(
+      Context* context) override;
   grpc::ServerUnaryReactor* LogProb(Context* context, const v1::LogProbRequest* request,
                                     v1::LogProbResponse* response) override;
   grpc::ServerWriteReactor<v1::SampleResponse>* Sample(Context* context,

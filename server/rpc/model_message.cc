@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/rpc/model_message.h"
 
+#include <span>
+
 #include "core/score/calibration.h"
 #include "google/protobuf/util/time_util.h"
+#include "server/rpc/flow_message.h"
 
 namespace millrace {
 namespace {
@@ -19,36 +22,10 @@ v1::ColumnType TypeMessage(ColumnType type) {
       return v1::COLUMN_TYPE_DISCRETE;
     case ColumnType::kConstant:
       return v1::COLUMN_TYPE_CONSTANT;
+    case ColumnType::kCategorical:
+      return v1::COLUMN_TYPE_CATEGORICAL;
   }
   return v1::COLUMN_TYPE_UNSPECIFIED;
-}
-
-v1::Mixing MixingMessage(Mixing mixing) {
-  switch (mixing) {
-    case Mixing::kNone:
-      return v1::MIXING_NONE;
-    case Mixing::kReverse:
-      return v1::MIXING_REVERSE;
-    case Mixing::kRandom:
-      return v1::MIXING_RANDOM;
-    case Mixing::kLu:
-      return v1::MIXING_LU;
-  }
-  return v1::MIXING_UNSPECIFIED;
-}
-
-v1::Activation ActivationMessage(Activation activation) {
-  switch (activation) {
-    case Activation::kIdentity:
-      return v1::ACTIVATION_UNSPECIFIED;
-    case Activation::kRelu:
-      return v1::ACTIVATION_RELU;
-    case Activation::kTanh:
-      return v1::ACTIVATION_TANH;
-    case Activation::kElu:
-      return v1::ACTIVATION_ELU;
-  }
-  return v1::ACTIVATION_UNSPECIFIED;
 }
 
 v1::StopReason StopReasonMessage(StopReason reason) {
@@ -61,6 +38,8 @@ v1::StopReason StopReasonMessage(StopReason reason) {
       return v1::STOP_REASON_MAX_EPOCHS;
     case StopReason::kMaxDuration:
       return v1::STOP_REASON_MAX_DURATION;
+    case StopReason::kMaxSteps:
+      return v1::STOP_REASON_MAX_STEPS;
   }
   return v1::STOP_REASON_UNSPECIFIED;
 }
@@ -69,6 +48,7 @@ void WriteColumn(const Column& column, v1::Column* message) {
   v1::ColumnSpec* spec = message->mutable_spec();
   spec->set_name(column.name);
   spec->set_type(TypeMessage(column.type));
+  spec->set_role(v1::COLUMN_ROLE_FEATURE);
   if (column.lower) spec->set_lower_bound(*column.lower);
   if (column.upper) spec->set_upper_bound(*column.upper);
   if (column.type == ColumnType::kConstant) {
@@ -83,18 +63,31 @@ void WriteColumn(const Column& column, v1::Column* message) {
   }
 }
 
-void WriteFlow(const FlowSpec& spec, v1::FlowSpec* message) {
-  if (!spec.maf) return;
-  v1::MafSpec* maf = message->mutable_maf();
-  maf->set_layers(static_cast<std::uint32_t>(spec.maf->layers));
-  for (const int size : spec.maf->hidden_sizes)
-    maf->add_hidden_sizes(static_cast<std::uint32_t>(size));
-  maf->set_residual(spec.maf->residual);
-  maf->set_mixing(MixingMessage(spec.maf->mixing));
-  maf->set_activation(ActivationMessage(spec.maf->activation));
-  maf->set_act_norm(spec.maf->act_norm);
-  maf->set_whiten(spec.maf->whiten);
-  maf->set_heavy_tails(spec.maf->heavy_tails);
+void WriteCondition(const Condition& condition, v1::Column* message) {
+  v1::ColumnSpec* spec = message->mutable_spec();
+  spec->set_name(condition.name);
+  spec->set_type(condition.is_categorical() ? v1::COLUMN_TYPE_CATEGORICAL
+                                            : v1::COLUMN_TYPE_CONTINUOUS);
+  spec->set_role(v1::COLUMN_ROLE_CONDITION);
+  message->set_mean(condition.mean);
+  message->set_standard_deviation(condition.deviation);
+  message->mutable_categories()->Assign(condition.categories.begin(), condition.categories.end());
+}
+
+// In the order of the training table.
+void WriteColumns(const Model& model, v1::Model* message) {
+  const std::span<const Condition> conditions = model.context.conditions();
+  auto condition = conditions.begin();
+  const auto write_conditions = [&] {
+    for (; condition != conditions.end() && condition->position == message->columns_size();
+         ++condition)
+      WriteCondition(*condition, message->add_columns());
+  };
+  for (const Column& column : model.columns.columns()) {
+    write_conditions();
+    WriteColumn(column, message->add_columns());
+  }
+  write_conditions();
 }
 
 void WriteFigure(const Nats& nats, double log_unit, v1::LogDensityFigure* message) {
@@ -102,6 +95,16 @@ void WriteFigure(const Nats& nats, double log_unit, v1::LogDensityFigure* messag
   message->set_user_nats(nats.mean - log_unit);
   message->set_standardised_nats(nats.mean);
   message->set_standard_error(nats.standard_error);
+}
+
+void WriteDensityFit(const DensityFit& fit, v1::DensityFit* message) {
+  message->set_samples(static_cast<std::uint64_t>(fit.samples));
+  message->set_log_normaliser(fit.log_normaliser);
+  message->set_log_normaliser_error(fit.log_normaliser_error);
+  message->set_effective_sample_fraction(fit.effective_sample_fraction);
+  message->set_divergence(fit.divergence);
+  message->set_divergence_error(fit.divergence_error);
+  message->set_outside_fraction(fit.outside_fraction);
 }
 
 void WriteDuration(absl::Duration duration, google::protobuf::Duration* message) {
@@ -122,7 +125,7 @@ void WriteModel(const ServedModel& served, v1::Model* message) {
   message->set_state(v1::MODEL_STATE_ACTIVE);
   *message->mutable_create_time() =
       TimeUtil::MicrosecondsToTimestamp(model.create_time_unix_micros);
-  for (const Column& column : model.columns.columns()) WriteColumn(column, message->add_columns());
+  WriteColumns(model, message);
   message->set_latent_dim(static_cast<std::uint32_t>(model.columns.dim()));
   WriteFlow(model.spec, message->mutable_flow());
   message->set_parameter_count(served.density->flow().layout().count());
@@ -151,7 +154,14 @@ void WriteReport(const TrainingReport& report, v1::TrainingReport* message) {
   WriteFigure(report.held_out, report.log_unit, message->mutable_held_out());
   WriteFigure(report.gaussian_held_out, report.log_unit, message->mutable_gaussian_held_out());
   message->set_fell_back_to_gaussian(report.gaussian_fallback);
+  if (report.density_fit) WriteDensityFit(*report.density_fit, message->mutable_density_fit());
   for (const std::string& warning : report.warnings) message->add_warnings(warning);
+}
+
+void WriteDone(const ServedModel& served, v1::TrainDone* message) {
+  message->set_name(served.name);
+  message->set_version(served.version);
+  WriteReport(served.density->model().report, message->mutable_report());
 }
 
 void WriteProgress(const TrainProgress& progress, v1::TrainProgress* message) {

@@ -11,6 +11,7 @@
 #include "server/app/query.h"
 #include "server/rpc/call.h"
 #include "server/rpc/matrix.h"
+#include "server/rpc/query_rows.h"
 #include "server/rpc/status.h"
 
 namespace millrace {
@@ -19,16 +20,34 @@ namespace {
 constexpr RpcMethod kSample = {"server_stream", "millrace.v1.DensityService", "Sample"};
 constexpr std::int64_t kChunkBytes = 1 << 20;
 
-absl::Status CheckCount(const v1::SampleRequest& request, const Limits& limits) {
+// Most bytes of a call's conditions, as doubles: they are held as long as the stream is.
+constexpr std::int64_t kContextBytes = 1 << 20;
+
+// Rows to draw in all.
+absl::StatusOr<std::int64_t> CheckCount(const v1::SampleRequest& request, const Limits& limits) {
   if (request.count() == 0) return InvalidArgument("count", "0", "at least 1 row");
-  if (request.count() > static_cast<std::uint64_t>(limits.max_sample_rows)) {
-    return MakeError(absl::StatusCode::kResourceExhausted,
-                     {.field = "count",
-                      .value = absl::StrCat(request.count()),
-                      .expected = absl::StrCat("at most ", limits.max_sample_rows,
-                                               " rows (--max_sample_rows)")});
-  }
-  return absl::OkStatus();
+  const std::int64_t contexts = request.has_context() ? request.context().rows() : 1;
+  if (request.count() <= static_cast<std::uint64_t>(limits.max_sample_rows / contexts))
+    return static_cast<std::int64_t>(request.count()) * contexts;
+  const std::string times = contexts > 1 ? absl::StrCat(" for ", contexts, " conditions") : "";
+  return MakeError(absl::StatusCode::kResourceExhausted,
+                   {.field = "count",
+                    .value = absl::StrCat(request.count(), times),
+                    .expected = absl::StrCat("at most ", limits.max_sample_rows,
+                                             " rows in all (--max_sample_rows)")});
+}
+
+absl::Status CheckContexts(const v1::SampleRequest& request, const ServedModel& served,
+                           const Limits& limits) {
+  const v1::Matrix& context = request.context();
+  MILLRACE_RETURN_IF_ERROR(CheckContext(request, context.rows(), served, limits));
+  const std::int64_t most = kContextBytes / (8 * std::max<std::int64_t>(context.cols(), 1));
+  if (context.rows() <= most) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kResourceExhausted,
+                   {.field = "context.rows",
+                    .value = absl::StrCat(context.rows()),
+                    .expected = absl::StrCat("at most ", most, " conditions of ", context.cols(),
+                                             " columns in one call")});
 }
 
 std::int64_t ChunkRows(const v1::SampleRequest& request, int columns, const Limits& limits) {
@@ -59,8 +78,8 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
     }
     MILLRACE_ASSIGN_OR_RETURN(model_, app_.repository.Get(request_.name(), request_.version()));
     call_.Uses(Operation::kSample, model_);
-    MILLRACE_RETURN_IF_ERROR(CheckCount(request_, app_.config.limits));
-    count_ = static_cast<std::int64_t>(request_.count());
+    MILLRACE_RETURN_IF_ERROR(CheckContexts(request_, *model_, app_.config.limits));
+    MILLRACE_ASSIGN_OR_RETURN(count_, CheckCount(request_, app_.config.limits));
     chunk_rows_ =
         ChunkRows(request_, model_->density->model().columns.num_columns(), app_.config.limits);
     NextChunk();
@@ -83,9 +102,11 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
 
   absl::Status Compute(const ServedModel& served, std::int64_t rows) {
     const double temperature = request_.has_temperature() ? request_.temperature() : 1.0;
+    if (next_row_ == 0) MILLRACE_RETURN_IF_ERROR(ReadContexts(served));
+    const Rows<double> context = ContextOf(next_row_, rows);
     absl::StatusOr<Rows<double>> result =
         served.density->Sample(request_.seed(), static_cast<std::uint64_t>(next_row_), rows,
-                               temperature, call_.stop().get_token());
+                               temperature, call_.stop().get_token(), context.view());
     if (!result.ok()) return WithDefaultField(std::move(result).status(), "temperature");
     chunk_.Clear();
     chunk_.set_name(served.name);
@@ -99,6 +120,23 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
     }
     next_row_ += rows;
     return absl::OkStatus();
+  }
+
+  // All of them are checked before the first row is drawn.
+  absl::Status ReadContexts(const ServedModel& served) {
+    MILLRACE_ASSIGN_OR_RETURN(contexts_, ReadContext(request_, served));
+    return served.density->model().context.Check(contexts_.view(), contexts_.rows());
+  }
+
+  // The condition of each row from `first` on; no rows without conditions.
+  Rows<double> ContextOf(std::int64_t first, std::int64_t rows) const {
+    if (contexts_.rows() <= 1) return contexts_;
+    Rows<double> context(rows, contexts_.cols());
+    for (std::int64_t r = 0; r < rows; ++r)
+      std::ranges::copy(
+          contexts_.view().row((first + r) / static_cast<std::int64_t>(request_.count())),
+          context.view().row(r).begin());
+    return context;
   }
 
   void Computed(const absl::Status& status) {
@@ -128,9 +166,10 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
   std::atomic<int>& open_streams_;
   Call call_;
   ModelHandle model_;
-  std::int64_t count_ = 0;
+  std::int64_t count_ = 0;  // rows in all
   std::int64_t chunk_rows_ = 0;
   std::int64_t next_row_ = 0;  // rows computed so far
+  Rows<double> contexts_;      // of the request, once the first chunk is computed
   v1::SampleResponse chunk_;
 };
 

@@ -18,9 +18,9 @@
 #include "millrace/v1/train_messages.pb.h"
 #include "server/app/exception_wall.h"
 #include "server/rpc/call.h"
+#include "server/rpc/event_outbox.h"
 #include "server/rpc/model_message.h"
 #include "server/rpc/status.h"
-#include "server/rpc/train_outbox.h"
 #include "server/rpc/train_upload.h"
 
 namespace millrace {
@@ -136,11 +136,8 @@ class TrainStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
 
   void SendDone(absl::StatusOr<ModelHandle> result) {
     if (!result.ok()) return outbox_.End(OfChunks(std::move(result).status()));
-    const ServedModel& served = **result;
     v1::TrainResponse event;
-    event.mutable_done()->set_name(served.name);
-    event.mutable_done()->set_version(served.version);
-    WriteReport(served.density->model().report, event.mutable_done()->mutable_report());
+    WriteDone(**result, event.mutable_done());
     outbox_.Send(std::move(event));
     outbox_.End(absl::OkStatus());
   }
@@ -195,7 +192,7 @@ class TrainStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   TrainUpload upload_;
 
   grpc::ByteBuffer bytes_out_;  // of the one write under way
-  TrainOutbox outbox_;
+  EventOutbox<v1::TrainResponse> outbox_;
 
   std::stop_source silence_;  // requested by silence_alarm_, which may outlive the call
   std::stop_callback<std::function<void()>> on_stop_;

@@ -52,9 +52,12 @@ v1::TrainAccepted TrainUpload::Accepted() const {
 
 TrainingJobs::Job TrainUpload::TakeJob() {
   TrainingJobs::Job job;
-  job.request = std::move(request_);
-  job.columns = table_.cols();
-  job.values = table_.TakeValues();
+  job.train = [request = std::move(request_), columns = table_.cols(), values = table_.TakeValues(),
+               &backend = app_.backend](const ProgressCallback& progress, std::stop_token stop) {
+    const RowsView<const double> rows{values.data(),
+                                      static_cast<std::int64_t>(values.size()) / columns, columns};
+    return TrainModel(request, rows, backend, progress, std::move(stop));
+  };
   return job;
 }
 

@@ -24,7 +24,7 @@ struct Case {
         rows(state.range(2), dim),
         log_prob(static_cast<std::size_t>(state.range(2))) {
     FlowSpec spec{
-        .dim = dim, .seed = 1, .maf = MafSpec{.layers = 5, .hidden_sizes = {hidden, hidden}}};
+        .dim = dim, .seed = 1, .stack = StackSpec{.layers = 5, .hidden_sizes = {hidden, hidden}}};
     flow = *Flow::Create(spec);
     parameters = flow->InitialParameters();
     for (const ParameterLayout::Entry& entry : flow->layout().entries())

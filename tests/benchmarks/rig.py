@@ -140,12 +140,18 @@ def describe_flow(model):
     """The chosen architecture in a few words."""
     if model["report"]["fell_back_to_gaussian"]:
         return "Gaussian"
-    maf = model["flow"]["maf"]
-    sizes = maf["hidden_sizes"]
+    flow = model["flow"]
+    if "chain" in flow:
+        return f"chain of {len(flow['chain']['layers'])}"
+    stack = flow["stack"]
+    text = f"{stack['architecture'].removeprefix('ARCHITECTURE_').lower()} {stack['layers']}"
+    sizes = stack.get("hidden_sizes")
+    if not sizes:
+        return text
     hidden = f"{len(sizes)}×{sizes[0]}" if len(set(sizes)) == 1 else "×".join(map(str, sizes))
-    kind = "residual " if maf["residual"] else ""
-    activation, mixing = (maf[field].split("_")[-1].lower() for field in ("activation", "mixing"))
-    return f"{maf['layers']} × {hidden} {kind}{activation}, {mixing}"
+    kind = "residual " if stack.get("residual") else ""
+    activation, mixing = (stack[field].split("_")[-1].lower() for field in ("activation", "mixing"))
+    return f"{text} × {hidden} {kind}{activation}, {mixing}"
 
 
 def mean_and_error(values):

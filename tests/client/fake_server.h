@@ -26,6 +26,7 @@ struct FakeServer final : v1::DensityService::Service, v1::ModelService::Service
   template <typename Request, typename Response>
   using Hook = std::function<grpc::Status(Context&, const Request&, Response&)>;
   using TrainStream = grpc::ServerReaderWriter<v1::TrainResponse, v1::TrainRequest>;
+  using FitStream = grpc::ServerReaderWriter<v1::FitDensityResponse, v1::FitDensityRequest>;
   using SampleStream = grpc::ServerWriter<v1::SampleResponse>;
 
   std::atomic<int> calls = 0;
@@ -38,6 +39,7 @@ struct FakeServer final : v1::DensityService::Service, v1::ModelService::Service
   Hook<v1::ListModelsRequest, v1::ListModelsResponse> list_models;
   Hook<v1::DeleteModelRequest, v1::DeleteModelResponse> delete_model;
   std::function<grpc::Status(Context&, TrainStream&)> train;
+  std::function<grpc::Status(Context&, FitStream&)> fit_density;
   std::function<grpc::Status(Context&, const v1::SampleRequest&, SampleStream&)> sample;
 
   FakeServer() {
@@ -99,6 +101,7 @@ struct FakeServer final : v1::DensityService::Service, v1::ModelService::Service
     return Run(delete_model, *c, *q, *r);
   }
   grpc::Status Train(Context* c, TrainStream* s) override { return Run(train, *c, *s); }
+  grpc::Status FitDensity(Context* c, FitStream* s) override { return Run(fit_density, *c, *s); }
   grpc::Status Sample(Context* c, const v1::SampleRequest* q, SampleStream* s) override {
     return Run(sample, *c, *q, *s);
   }

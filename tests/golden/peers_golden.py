@@ -1,206 +1,102 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes peers_golden.json beside itself: log-densities of zuko's and nflows' own networks, in double, with their
-weights moved into Millrace's layout.
+"""Writes peers_golden.json beside itself: log-densities of other libraries' flows, in double, with Millrace's
+parameters: layers and bases that were given them (peer_layers.py), networks whose weights were moved into Millrace's
+layout (peer_networks.py).
 
-The peers compute with masks, orders and degrees of their own; the script reads from their masks what each hidden unit
-may see and seats it among Millrace's units of that degree (the seats left over stay zero). Run by hand with
-`pip install torch zuko nflows`; the values are committed with the versions that gave them.
+Run by hand with `pip install torch zuko nflows normflows`; the values are committed with the versions that gave them.
 """
 
-import json
-import pathlib
 from importlib import metadata
 
 import numpy as np
 import torch
-import zuko
-from nflows import distributions, flows, transforms
 from torch.nn import functional
 
-import maf_model
-
-ROWS = 8
-BASE = {"context_dim": 0, "seed": 9, "residual": False, "act_norm": False, "whiten": False, "heavy_tails": False}
-
-
-class SoftClippedAffine(transforms.MaskedAffineAutoregressiveTransform):
-    """nflows' transform with the log-scale that zuko and Millrace use; its network and composition are its own."""
-
-    def _elementwise_forward(self, inputs, autoregressive_params):
-        a, shift = self._unconstrained_scale_and_shift(autoregressive_params)
-        log_scale = a / (1 + a.abs() / np.log(1000.0))
-        return inputs * log_scale.exp() + shift, log_scale.sum(-1)
+import peer_layers
+from flow_golden import (CASES, LINEAR, QUADRATIC, RANDOM, SPLINE, chain, coupling, drawn, elementwise, inverse, on,
+                         random_rows, stack, vector, write)
+from flow_model import Flow
+from peer_networks import array, nflows_flow, zuko_flow
 
 
-def randomise(module, generator):
-    """Moderate weights that floats hold exactly."""
-    with torch.no_grad():
-        for p in module.parameters():
-            scale = 0.3 if p.dim() == 1 else 0.8 / p.shape[1] ** 0.5
-            p.copy_((scale * torch.randn(p.shape, generator=generator)).float())
-
-
-def array(tensor):
-    return tensor.detach().numpy().astype(np.float64)
-
-
-def seats(spec, layer, unit_degrees, taken=None):
-    """For each unit, a free one of Millrace's hidden layer with the same degree."""
-    ours = maf_model.degrees(spec["hidden_sizes"][layer], spec["dim"], spec["context_dim"])
-    taken = set() if taken is None else taken
-    result = []
-    for degree in unit_degrees:
-        seat = next(j for j in np.flatnonzero(ours == degree) if j not in taken)
-        taken.add(seat)
-        result.append(seat)
-    return np.array(result)
-
-
-def visible(reach, ranks):
-    """How many of the first columns, in the peer's order, each unit sees; they must be the first ones."""
-    by_rank = reach[:, np.argsort(ranks)]
-    count = by_rank.sum(1)
-    assert (by_rank == (np.arange(len(ranks)) < count[:, None])).all()
-    return count
-
-
-def put(p, name, rows, columns, values):
-    p[name][np.ix_(rows, columns)] += values
-
-
-def move_plain(spec, p, prefix, layers, ranks, swap):
-    """Layers are (weight, mask, bias) of a plain masked network; the output's rows are column by column, log-scale
-    before shift where `swap`."""
-    dim = spec["dim"]
-    by_rank = np.argsort(ranks)
-    reach, before = np.eye(dim + spec["context_dim"], dtype=bool), by_rank
-    for l, (weight, mask, bias) in enumerate(layers):
-        weight, reach = weight * mask, (mask.astype(int) @ reach) > 0
-        if l == len(layers) - 1:
-            rows = np.array([2 * c + (1 - q if swap else q) for c in by_rank for q in range(2)])
-            put(p, prefix + "output.weight", range(2 * dim), before, weight[rows])
-            p[prefix + "output.bias"][0] = bias[rows]
-            return
-        units = seats(spec, l, visible(reach[:, :dim], ranks))
-        name = f"{prefix}hidden.{l}"
-        if l == 0:
-            put(p, name + ".weight", units, range(dim), weight[:, by_rank])
-            if spec["context_dim"]:
-                p[prefix + "context.weight"][units] = weight[:, dim:]
-        else:
-            put(p, name + ".weight", units, before, weight)
-        p[name + ".bias"][0, units] = bias
-        before = units
-
-
-def move_residual(spec, p, prefix, net):
-    """nflows' residual network has no activation before its last layer. With ReLU, h = relu(h) - relu(-h): each of its
-    units becomes two of Millrace's, h and -h."""
-    masked = lambda layer: (array(layer.weight) * array(layer.mask), array(layer.bias))
-    every = range(spec["dim"])
-    degree = net.initial_layer.degrees.numpy()
-    taken = set()
-    plus, minus = seats(spec, 0, degree, taken), seats(spec, 0, degree, taken)
-    for sign, units in ((1, plus), (-1, minus)):
-        weight, bias = masked(net.initial_layer)
-        put(p, prefix + "hidden.0.weight", units, every, sign * weight)
-        p[prefix + "hidden.0.bias"][0, units] = sign * bias
-    for b, block in enumerate(net.blocks):
-        inner = seats(spec, 2 * b + 1, block.linear_layers[0].degrees.numpy())
-        weight, bias = masked(block.linear_layers[0])
-        put(p, f"{prefix}hidden.{2 * b + 1}.weight", inner, plus, weight)
-        p[f"{prefix}hidden.{2 * b + 1}.bias"][0, inner] = bias
-        weight, bias = masked(block.linear_layers[1])
-        for sign, units in ((1, plus), (-1, minus)):
-            put(p, f"{prefix}hidden.{2 * b + 2}.weight", units, inner, sign * weight)
-            p[f"{prefix}hidden.{2 * b + 2}.bias"][0, units] = sign * bias
-    weight, bias = masked(net.final_layer)
-    rows = np.arange(2 * spec["dim"]) ^ 1  # log-scale before shift
-    for sign, units in ((1, plus), (-1, minus)):
-        put(p, prefix + "output.weight", range(2 * spec["dim"]), units, sign * weight[rows])
-    p[prefix + "output.bias"][0] = bias[rows]
-
-
-def move_lu(p, prefix, linear):
-    lower, upper = (array(m) for m in linear._create_lower_upper())
-    s = np.log(np.diag(upper))
-    p[prefix + "lower"][:], p[prefix + "upper"][:] = np.tril(lower, -1), np.triu(upper, 1)
-    p[prefix + "log_diagonal"][0] = s / (1 - np.abs(s) / maf_model.LOG_DIAGONAL_BOUND)
-    p[prefix + "bias"][0] = array(linear.bias)
-
-
-def zuko_case(spec, peer_hidden, activation, generator):
-    peer = zuko.flows.MAF(spec["dim"], spec["context_dim"], transforms=spec["layers"], hidden_features=peer_hidden,
-                          activation=activation).double()
-    randomise(peer, generator)
-    p = {name: np.zeros(shape) for name, shape in maf_model.shapes(spec).items()}
-    mades = [prefix for prefix, kind, _ in maf_model.chain(spec) if kind == "made"]
-    for prefix, transform in zip(mades, peer.transform.transforms, strict=True):
-        layers = [(array(m.weight), m.mask.numpy(), array(m.bias)) for m in transform.hyper if hasattr(m, "mask")]
-        # Millrace reverses the columns where zuko reverses the order, and both count from there.
-        move_plain(spec, p, prefix, layers, transform.order.numpy(), swap=False)
-    return p, lambda x, context: peer(context if spec["context_dim"] else None).log_prob(x)
-
-
-def nflows_case(spec, peer_hidden, blocks, activation, generator):
-    parts, made = [], []
-    for _, kind, order in maf_model.chain(spec):
-        if kind == "permutation":
-            parts.append(transforms.Permutation(torch.tensor(order)))
-        elif kind == "lu":
-            parts.append(transforms.LULinear(spec["dim"], identity_init=False))
-        else:
-            parts.append(SoftClippedAffine(spec["dim"], peer_hidden, num_blocks=blocks, activation=activation,
-                                           use_residual_blocks=spec["residual"]))
-    peer = flows.Flow(transforms.CompositeTransform(parts), distributions.StandardNormal([spec["dim"]])).double()
-    randomise(peer, generator)
-    p = {name: np.zeros(shape) for name, shape in maf_model.shapes(spec).items()}
-    for (prefix, kind, _), part in zip(maf_model.chain(spec), parts, strict=True):
-        if kind == "lu":
-            move_lu(p, prefix, part)
-        elif kind == "made" and spec["residual"]:
-            move_residual(spec, p, prefix, part.autoregressive_net)
-        elif kind == "made":
-            net = part.autoregressive_net
-            masked = [net.initial_layer, *(block.linear for block in net.blocks), net.final_layer]
-            layers = [(array(m.weight), array(m.mask) > 0, array(m.bias)) for m in masked]
-            move_plain(spec, p, prefix, layers, np.arange(spec["dim"]), swap=True)
-    return p, lambda x, context: peer.log_prob(x)
-
-
-def case(name, spec, build):
-    generator = torch.Generator().manual_seed(len(name))
-    spec = BASE | spec
-    p, log_prob = build(spec, generator)
+def checked(name, spec, spread, p, log_prob, parameters):
+    """A case; flow_model has to say the same."""
+    x, context = random_rows(name, spec, spread)
+    values, flow = log_prob(x, context), Flow(spec)
     for parameter, value in p.items():
-        assert not value[~maf_model.support(spec, parameter)].any(), parameter
-    rows = lambda cols: torch.randn((ROWS, cols), generator=generator).double()
-    x, context = rows(spec["dim"]), rows(spec["context_dim"])
-    values = array(log_prob(x, context))
-    deviation = np.abs(maf_model.log_prob(spec, p, array(x), array(context)) - values).max()
-    assert deviation < 1e-9, deviation
-    return {"name": name, "spec": spec, "parameters": {key: v.ravel().tolist() for key, v in p.items()},
-            "x": x.tolist(), "context": context.tolist(), "log_prob": values.tolist()}
+        assert not value[~flow.support(parameter)].any(), parameter
+    deviation = np.abs(flow.log_prob(p, x, context) - values).max()
+    assert deviation < 1e-11 * np.abs(values).max(), (name, deviation)
+    return {"name": name, "spec": spec, **parameters, "x": x.tolist(), "context": context.tolist(),
+            "log_prob": values.tolist()}
+
+
+def moved_case(name, described, build):
+    spec, _, spread = described
+    p, log_prob = build(spec, torch.Generator().manual_seed(len(name)))
+    return checked(name, spec, spread, p, lambda x, c: array(log_prob(torch.tensor(x), torch.tensor(c))),
+                   {"parameters": {key: v.ravel().tolist() for key, v in p.items()}})
+
+
+def drawn_case(name, described):
+    spec, scale, spread = described
+    drawing, p = drawn(Flow(spec), scale)
+    return checked(name, spec, spread, p, lambda x, c: peer_layers.log_prob(spec, p, x), drawing)
+
+
+def base_alone(kind, **base):
+    return stack("maf", 3, layers=0, base={"kind": kind, **base}, spread=3.0)
+
+
+DRAWN = {
+    "nflows_realnvp": stack("realnvp", 4, layers=3, mixing="random", batch_norm=True, scale=0.8),
+    "nflows_nice": stack("nice", 5, mask="half", layers=4, mixing="none", activation="tanh"),
+    "nflows_coupling_spline": stack("nsf-c", 4, layers=3, mixing="lu", whiten=True, act_norm=True, scale=0.7),
+    "nflows_inverted_couplings": chain(inverse(coupling(SPLINE)), RANDOM, inverse(coupling(SPLINE, "alternating")),
+                                       dim=4),
+    "nflows_box": chain(elementwise("sigmoid"), coupling(LINEAR), coupling(QUADRATIC, flip=True), dim=4,
+                        **on(0.0, 1.0)),
+    "nflows_plu": CASES["plu"],
+    "zuko_elementwise_spline": chain(elementwise("rational_quadratic", 6, 2.5), RANDOM,
+                                     elementwise("rational_quadratic", 3, 2.0), elementwise("affine"), spread=1.5),
+    "zuko_rotation": chain(vector("rotation"), vector("planar"), vector("rotation"), vector("radial"), dim=2),
+    "normflows_planar": stack("planar", layers=4),
+    "normflows_radial": stack("radial", 4, layers=3),
+    "normflows_residual": stack("residual", 2, scale=0.7),
+    "torch_tanh": chain(elementwise("tanh"), **on(-1.0, 1.0)),
+    "torch_softplus": chain(elementwise("affine"), elementwise("softplus"), RANDOM, inverse(elementwise("softplus"))),
+    "torch_mixture_map": chain(elementwise("normal_mixture", 4), elementwise("affine")),
+    "torch_student_t": base_alone("student_t"),
+    "torch_logistic": base_alone("logistic"),
+    "torch_diagonal_normal": base_alone("diagonal_normal"),
+    "torch_normal_mixture": base_alone("normal_mixture", components=4),
+}
 
 
 def main():
+    torch.set_default_dtype(torch.float64)
     relu, elu = torch.nn.ReLU, torch.nn.ELU
     cases = [
-        case("zuko_relu", {"dim": 4, "layers": 3, "hidden_sizes": [13, 13], "mixing": "reverse", "activation": "relu"},
-             lambda spec, g: zuko_case(spec, (9, 9), relu, g)),
-        case("zuko_elu_context",
-             {"dim": 5, "context_dim": 2, "layers": 2, "hidden_sizes": [17, 17], "mixing": "reverse",
-              "activation": "elu"},
-             lambda spec, g: zuko_case(spec, (10, 8), elu, g)),
-        case("nflows_tanh", {"dim": 4, "layers": 2, "hidden_sizes": [13] * 3, "mixing": "random", "activation": "tanh"},
-             lambda spec, g: nflows_case(spec, 8, 2, torch.tanh, g)),
-        case("nflows_residual_lu", {"dim": 4, "layers": 2, "hidden_sizes": [17] * 5, "residual": True, "mixing": "lu",
-                                    "activation": "relu"},
-             lambda spec, g: nflows_case(spec, 6, 2, functional.relu, g)),
+        moved_case("zuko_relu", stack("maf", 4, layers=3, hidden_sizes=[13, 13]),
+                   lambda spec, g: zuko_flow(spec, (9, 9), relu, g)),
+        moved_case("zuko_elu_context", stack("maf", 5, 2, hidden_sizes=[17, 17], activation="elu"),
+                   lambda spec, g: zuko_flow(spec, (10, 8), elu, g)),
+        moved_case("nflows_tanh", stack("maf", 4, hidden_sizes=[13] * 3, mixing="random", activation="tanh", seed=9),
+                   lambda spec, g: nflows_flow(spec, 8, 2, torch.tanh, g)),
+        moved_case("nflows_residual_lu", stack("maf", 4, hidden_sizes=[17] * 5, residual=True, mixing="lu", seed=9),
+                   lambda spec, g: nflows_flow(spec, 6, 2, functional.relu, g)),
+        moved_case("nflows_iaf", stack("iaf", hidden_sizes=[9, 9], activation="tanh"),
+                   lambda spec, g: nflows_flow(spec, 6, 1, torch.tanh, g)),
+        moved_case("nflows_autoregressive_spline", stack("nsf-ar", hidden_sizes=[9, 9], bins=3, activation="tanh"),
+                   lambda spec, g: nflows_flow(spec, 6, 1, torch.tanh, g)),
+        moved_case("nflows_made_mog", stack("made-mog", layers=1, hidden_sizes=[9, 9]),
+                   lambda spec, g: nflows_flow(spec, 6, 1, functional.relu, g)),
+        moved_case("nflows_maf_mog", stack("maf-mog", layers=1, hidden_sizes=[9, 9], activation="tanh"),
+                   lambda spec, g: nflows_flow(spec, 6, 1, torch.tanh, g)),
+        *(drawn_case(name, described) for name, described in DRAWN.items()),
     ]
-    versions = {name: metadata.version(name) for name in ("torch", "zuko", "nflows", "numpy")}
-    text = json.dumps({"generator": "tests/golden/peers_golden.py", "versions": versions, "cases": cases})
-    pathlib.Path(__file__).with_name("peers_golden.json").write_text(text.replace(', "', ',\n "') + "\n")
+    versions = {name: metadata.version(name) for name in ("torch", "zuko", "nflows", "normflows", "numpy")}
+    write("peers_golden", versions, cases)
 
 
 if __name__ == "__main__":

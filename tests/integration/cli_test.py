@@ -5,6 +5,8 @@ import csv
 import gzip
 import io
 import json
+import math
+import re
 import subprocess
 import unittest
 
@@ -56,6 +58,23 @@ class Commands(Session):
         self.assertFalse(report["fell_back_to_gaussian"])
         self.assertGreater(report["held_out"]["user_nats"],
                            report["gaussian_held_out"]["user_nats"])
+
+    def test_fits_to_a_density_and_distils_it(self):
+        quick = ("--steps", "300", "--batch-size", "128", "--samples", "2000")
+        out, err = self.tool(self.server, "fit-density", "bent", "--energy", "banana", *quick)
+        self.assertIn("accepted a density of 2 columns", err)
+        self.assertRegex(out, r"model bent version 1\n")
+        integral = float(re.search(r"ln of the integral +(\S+)", out).group(1))
+        self.assertAlmostEqual(math.log(2 * math.pi), integral, delta=0.3)
+
+        out, err = self.tool(self.server, "distill", "bent-student", "--from", "bent:1", "--json",
+                             "-q", "--flow", "nsf-c", *quick)
+        self.assertEqual("", err)
+        report = json.loads(out)["report"]
+        self.assertEqual("STOP_REASON_MAX_STEPS", report["stop_reason"])
+        self.assertLess(report["density_fit"]["divergence"], 0.5)
+        self.assertRegex(self.tool(self.server, "describe", "bent-student")[0],
+                         r"effective samples")
 
     def test_log_prob_in_every_format(self):
         text = self.ask("log-prob", "moons", "moons.csv")
@@ -159,7 +178,7 @@ class Commands(Session):
         self.assertIn("model twice version 2, active", self.ask("describe", "twice"))
         described = json.loads(self.ask("describe", "twice:1", "--json"))
         self.assertEqual(["x", "y"], [c["spec"]["name"] for c in described["columns"]])
-        self.assertEqual(2, described["flow"]["maf"]["layers"])
+        self.assertEqual(2, described["flow"]["stack"]["layers"])
 
         self.ask("delete", "twice:2")
         self.assertIn("model twice version 1", self.ask("describe", "twice"))

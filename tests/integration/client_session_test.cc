@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <random>
 #include <thread>
+#include <tuple>
 
 #include "client/client.h"
 #include "client/status.h"
@@ -36,7 +37,7 @@ Table Parabola(int rows, unsigned seed) {
 v1::TrainSpec SmallSpec(const std::string& name) {
   v1::TrainSpec spec;
   spec.set_name(name);
-  auto& maf = *spec.mutable_flow()->mutable_maf();
+  auto& maf = *spec.mutable_flow()->mutable_stack();
   maf.set_layers(2);
   maf.add_hidden_sizes(24);
   maf.set_mixing(v1::MIXING_REVERSE);
@@ -169,6 +170,43 @@ TEST_F(ClientSession, AStoppedTrainingLeavesNoModel) {
                                    {.stop = stop.get_token()});
   EXPECT_TRUE(absl::IsCancelled(done.status())) << done.status();
   EXPECT_TRUE(absl::IsNotFound(client_->GetModel({"stopped"}).status()));
+}
+
+// The density of a normal of deviations 3 and 0.2 with correlation 0.8, times e^2.
+TEST_F(ClientSession, FitsADensityOfItsOwn) {
+  constexpr double kCorrelation = 0.8, kFree = 1 - kCorrelation * kCorrelation;
+  const DensityFunction density = [](const Table& points) {
+    DensityValues values;
+    values.gradient = points;
+    for (std::int64_t r = 0; r < points.rows; ++r) {
+      const double a = points(r, 0) / 3.0, b = (points(r, 1) - 10.0) / 0.2;
+      values.log_density.push_back(2.0 - 0.5 * (a * a - 2 * kCorrelation * a * b + b * b) / kFree);
+      values.gradient.values[2 * r] = -(a - kCorrelation * b) / kFree / 3.0;
+      values.gradient.values[2 * r + 1] = -(b - kCorrelation * a) / kFree / 0.2;
+    }
+    return values;
+  };
+  v1::FitDensitySpec spec;
+  spec.set_name("correlated");
+  for (const auto& [name, location, scale] :
+       {std::tuple("a", 1.0, 2.0), std::tuple("b", 9.9, 0.3)}) {
+    v1::DensityColumn& column = *spec.add_columns();
+    column.set_name(name);
+    column.set_location(location);
+    column.set_scale(scale);
+  }
+  spec.mutable_options()->set_steps(800);
+  const auto done = client_->FitDensity(spec, density);
+  ASSERT_TRUE(done.ok()) << done.status();
+  const v1::DensityFit& fit = done->report().density_fit();
+  EXPECT_NEAR(fit.log_normaliser(), 2.0 + std::log(2 * M_PI * 3.0 * 0.2 * std::sqrt(kFree)), 0.05);
+  EXPECT_GT(fit.effective_sample_fraction(), 0.9);
+  const auto sample = client_->Sample({"correlated"}, {.count = 4000, .seed = 1});
+  ASSERT_TRUE(sample.ok());
+  double product = 0;
+  for (std::int64_t r = 0; r < 4000; ++r)
+    product += sample->rows(r, 0) / 3.0 * (sample->rows(r, 1) - 10.0) / 0.2 / 4000;
+  EXPECT_NEAR(product, kCorrelation, 0.1);
 }
 
 }  // namespace

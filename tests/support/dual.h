@@ -14,6 +14,7 @@ struct Dual {
   double value = 0.0;
   double slope = 0.0;
 
+  constexpr Dual() = default;
   constexpr explicit Dual(double v, double s = 0.0) : value(v), slope(s) {}
 };
 
@@ -39,6 +40,10 @@ inline Dual Abs(Dual a) { return a.value < 0 ? -a : a; }
 inline Dual Exp(Dual a) { return Dual(std::exp(a.value), std::exp(a.value) * a.slope); }
 inline Dual Log(Dual a) { return Dual(std::log(a.value), a.slope / a.value); }
 inline Dual Sqrt(Dual a) { return Dual(std::sqrt(a.value), a.slope / (2 * std::sqrt(a.value))); }
+inline Dual Cbrt(Dual a) {
+  const double root = std::cbrt(a.value);
+  return Dual(root, a.slope / (3 * root * root));
+}
 inline Dual Tanh(Dual a) {
   const double t = std::tanh(a.value);
   return Dual(t, (1 - t * t) * a.slope);

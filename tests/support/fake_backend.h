@@ -39,6 +39,10 @@ class FakeBackend final : public Backend {
     for (std::int64_t r = 0; r < x.rows; ++r) log_prob[r] = log_density_(x.row(r));
     return absl::OkStatus();
   }
+  absl::Status LogProbGradient(const DeviceWeights&, RowsView<const float>, RowsView<const float>,
+                               std::span<double>, RowsView<float>, std::stop_token) override {
+    return absl::UnimplementedError("gradients");
+  }
   absl::Status ChainTerms(const DeviceWeights&, RowsView<const float> x, RowsView<const float>,
                           RowsView<double> terms, std::stop_token) override {
     for (std::int64_t r = 0; r < x.rows; ++r) terms_(x.row(r), terms.row(r));

@@ -3,12 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
+#include "core/exec/formulas.h"
 #include "core/math/activation.h"
-#include "core/math/affine.h"
-#include "core/math/log_tails.h"
-#include "core/math/normal.h"
 #include "tests/support/plain_views.h"
 
 namespace millrace {
@@ -47,6 +44,21 @@ double ActivationSlope(Activation activation, double y) {
       return Elu::Derivative(y);
   }
   return 1.0;
+}
+
+// The derivative of that by y.
+double ActivationBend(Activation activation, double y) {
+  switch (activation) {
+    case Activation::kIdentity:
+      return Identity::SlopeDerivative(y);
+    case Activation::kRelu:
+      return Relu::SlopeDerivative(y);
+    case Activation::kTanh:
+      return HyperbolicTangent::SlopeDerivative(y);
+    case Activation::kElu:
+      return Elu::SlopeDerivative(y);
+  }
+  return 0.0;
 }
 
 // How many inputs output o of a layer uses.
@@ -147,6 +159,15 @@ void PlainKernels::ActivationAdjoint(Activation activation, ConstMatrix value, M
           [&](int r, int c) { At(bar, r, c) *= ActivationSlope(activation, At(value, r, c)); });
 }
 
+void PlainKernels::ActivationSlopeAdjoint(Activation activation, ConstMatrix value, ConstMatrix s,
+                                          Matrix bar, Matrix value_bar) const {
+  ForEach(bar, [&](int r, int c) {
+    const double v = At(value, r, c);
+    At(value_bar, r, c) += At(bar, r, c) * At(s, r, c) * ActivationBend(activation, v);
+    At(bar, r, c) *= ActivationSlope(activation, v);
+  });
+}
+
 void PlainKernels::Broadcast(Slice slice, Weights weights, Matrix theta) const {
   ForEach(theta, [&](int r, int c) { At(theta, r, c) = At(weights, slice, 0, c); });
 }
@@ -157,97 +178,94 @@ void PlainKernels::BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float si
           [&](int r, int c) { At(gradients, slice, 0, c) += sign * At(theta_bar, r, c); });
 }
 
+void PlainKernels::StatisticsAdjoint(Slice statistics, Weights weights, ConstMatrix x,
+                                     Gradients gradients) const {
+  ForEach(x, [&](int r, int c) {
+    const double deviation = At(x, r, c) - At(weights, statistics, 0, 2 * c);
+    At(gradients, statistics, 0, 2 * c) += deviation;
+    At(gradients, statistics, 0, 2 * c + 1) +=
+        deviation * deviation - At(weights, statistics, 0, 2 * c + 1);
+  });
+}
+
 // --- scalar bijections
 // -----------------------------------------------------------------------------
 
-// The affine bijection has its t in column 2c of theta and its a in column 2c + 1; log tails have
-// none.
+namespace {
+
+// theta[0 .. parameters) of value (r, c), in an array of its own.
+std::vector<double> ThetaOf(int parameters, const ConstMatrix& theta, int r, int c) {
+  std::vector<double> values(parameters);
+  for (int k = 0; k < parameters; ++k) values[k] = At(theta, r, c * parameters + k);
+  return values;
+}
+
+// grad = adjoint(x, theta, grad, log_det_bar, theta_bar) for every value.
+template <typename Adjoint>
+void AdjointOfEach(int parameters, const Adjoint& adjoint, const ConstMatrix& theta,
+                   const ConstMatrix& x, const ConstVector& log_det_bar, const Matrix& grad,
+                   const Matrix& theta_bar) {
+  ForEach(grad, [&](int r, int c) {
+    std::vector<double> bars(parameters);
+    At(grad, r, c) = adjoint(At(x, r, c), ThetaOf(parameters, theta, r, c).data(), At(grad, r, c),
+                             log_det_bar.data[r], bars.data());
+    for (int k = 0; k < parameters; ++k) At(theta_bar, r, c * parameters + k) = bars[k];
+  });
+}
+
+}  // namespace
+
 void PlainKernels::BijectionForward(ScalarBijection bijection, ConstMatrix theta, Matrix x,
                                     Vector log_det) const {
-  const bool affine = bijection.kind == ScalarBijection::Kind::kAffine;
-  ForEach(x, [&](int r, int c) {
-    const auto z = !affine
-                       ? LogTailsForward(At(x, r, c))
-                       : AffineForward(At(x, r, c), At(theta, r, 2 * c), At(theta, r, 2 * c + 1));
-    At(x, r, c) = z.value;
-    log_det.data[r] += z.log_det;
+  WithFormula(bijection, [&](const auto& f) {
+    ForEach(x, [&](int r, int c) {
+      const auto z = f.Forward(At(x, r, c), ThetaOf(f.parameters(), theta, r, c).data());
+      At(x, r, c) = z.value;
+      log_det.data[r] += z.log_det;
+    });
   });
 }
 
 void PlainKernels::BijectionInverse(ScalarBijection bijection, ConstMatrix theta, Matrix z,
                                     Vector log_det) const {
-  const bool affine = bijection.kind == ScalarBijection::Kind::kAffine;
-  ForEach(z, [&](int r, int c) {
-    const auto x = !affine
-                       ? LogTailsInverse(At(z, r, c))
-                       : AffineInverse(At(z, r, c), At(theta, r, 2 * c), At(theta, r, 2 * c + 1));
-    At(z, r, c) = x.value;
-    log_det.data[r] += x.log_det;
+  WithFormula(bijection, [&](const auto& f) {
+    ForEach(z, [&](int r, int c) {
+      const auto x = f.Inverse(At(z, r, c), ThetaOf(f.parameters(), theta, r, c).data());
+      At(z, r, c) = x.value;
+      log_det.data[r] += x.log_det;
+    });
   });
 }
 
 void PlainKernels::BijectionAdjoint(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
                                     ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const {
-  ForEach(x, [&](int r, int c) {
-    if (bijection.kind == ScalarBijection::Kind::kLogTails) {
-      At(grad, r, c) = LogTailsAdjoint(At(x, r, c), At(grad, r, c), log_det_bar.data[r]);
-      return;
-    }
-    const auto bar =
-        AffineAdjoint(At(x, r, c), At(theta, r, 2 * c + 1), At(grad, r, c), log_det_bar.data[r]);
-    At(grad, r, c) = bar.x;
-    At(theta_bar, r, 2 * c) = bar.t;
-    At(theta_bar, r, 2 * c + 1) = bar.a;
+  WithFormula(bijection, [&](const auto& f) {
+    const auto adjoint = [&](double v, const double* t, double bar, double log_bar, double* t_bar) {
+      return f.Adjoint(v, t, bar, log_bar, t_bar);
+    };
+    AdjointOfEach(f.parameters(), adjoint, theta, x, log_det_bar, grad, theta_bar);
   });
 }
 
 void PlainKernels::BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix theta,
                                          ConstMatrix x, ConstVector log_det_bar, Matrix grad,
                                          Matrix theta_bar) const {
-  ForEach(x, [&](int r, int c) {
-    if (bijection.kind == ScalarBijection::Kind::kLogTails) {
-      At(grad, r, c) = LogTailsAdjointSolve(At(x, r, c), At(grad, r, c), log_det_bar.data[r]);
-      return;
-    }
-    const double a = At(theta, r, 2 * c + 1);
-    At(grad, r, c) = AffineAdjointSolve(a, At(grad, r, c));
-    const auto bar = AffineAdjoint(At(x, r, c), a, At(grad, r, c), log_det_bar.data[r]);
-    At(theta_bar, r, 2 * c) = bar.t;
-    At(theta_bar, r, 2 * c + 1) = bar.a;
+  WithFormula(bijection, [&](const auto& f) {
+    const auto adjoint = [&](double v, const double* t, double bar, double log_bar, double* t_bar) {
+      return AdjointSolve(f, v, t, bar, log_bar, t_bar);
+    };
+    AdjointOfEach(f.parameters(), adjoint, theta, x, log_det_bar, grad, theta_bar);
   });
 }
 
-void PlainKernels::LogScalePenaltyAdjoint(ScalarBijection, ConstMatrix theta,
+void PlainKernels::LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta,
                                           ConstVector log_det_bar, double penalty,
                                           Matrix theta_bar) const {
+  if (bijection.kind != ScalarBijection::Kind::kAffine) return;
   for (int r = 0; r < theta.rows; ++r)
     for (int c = 1; c < theta.cols; c += 2)
       At(theta_bar, r, c) +=
           millrace::LogScalePenaltyAdjoint(At(theta, r, c), log_det_bar.data[r], penalty);
-}
-
-// --- base
-// ------------------------------------------------------------------------------------------
-
-void PlainKernels::NormalLogDensity(ConstMatrix z, Vector log_p) const {
-  for (int r = 0; r < z.rows; ++r)
-    for (int c = 0; c < z.cols; ++c)
-      log_p.data[r] -= 0.5 * (At(z, r, c) * At(z, r, c) + std::log(2 * std::numbers::pi));
-}
-
-void PlainKernels::NormalLogDensityAdjoint(ConstMatrix z, ConstVector log_p_bar,
-                                           Matrix grad) const {
-  ForEach(grad, [&](int r, int c) { At(grad, r, c) = -log_p_bar.data[r] * At(z, r, c); });
-}
-
-void PlainKernels::SampleNormal(std::uint64_t seed, std::uint64_t first_row, double temperature,
-                                Matrix z) const {
-  ForEach(z, [&](int r, int c) {
-    const auto words = NormalWords(seed, first_row + r, c / 4);
-    const int pair = c % 4 / 2 * 2;
-    const auto normals = BoxMuller<double>(words[pair], words[pair + 1]);
-    At(z, r, c) = temperature * (c % 2 == 0 ? normals.first : normals.second);
-  });
 }
 
 }  // namespace millrace

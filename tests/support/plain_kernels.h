@@ -46,18 +46,44 @@ class PlainKernels final : public Kernels {
   void Broadcast(Slice slice, Weights weights, Matrix theta) const override;
   void BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float sign,
                         Gradients gradients) const override;
+  void StatisticsAdjoint(Slice statistics, Weights weights, ConstMatrix x,
+                         Gradients gradients) const override;
 
   void LuForward(const LuLayer& layer, Weights weights, Matrix x, Matrix scratch, Vector log_det,
                  Vectors column_log_det) const override;
-  void LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det) const override;
+  void LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det,
+                 Vectors column_log_det) const override;
   void LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x, ConstVector log_det_bar,
                  float sign, Arena& arena, Matrix grad, Gradients gradients) const override;
   void LuTransposedSolve(const LuLayer& layer, Weights weights, Matrix grad) const override;
 
-  void NormalLogDensity(ConstMatrix z, Vector log_p) const override;
-  void NormalLogDensityAdjoint(ConstMatrix z, ConstVector log_p_bar, Matrix grad) const override;
-  void SampleNormal(std::uint64_t seed, std::uint64_t first_row, double temperature,
-                    Matrix z) const override;
+  void VectorForward(VectorBijection bijection, Slice theta, Weights weights, Arena& arena,
+                     Matrix x, Vector log_det) const override;
+  void VectorInverse(VectorBijection bijection, Slice theta, Weights weights, Arena& arena,
+                     Matrix z, Vector log_det) const override;
+  void VectorAdjoint(VectorBijection bijection, Slice theta, Weights weights, ConstMatrix x,
+                     ConstVector log_det_bar, float sign, Arena& arena, Matrix grad,
+                     Gradients gradients) const override;
+  void VectorTransposedSolve(VectorBijection bijection, Slice theta, Weights weights, ConstMatrix x,
+                             Arena& arena, Matrix grad) const override;
+
+  void ActivationSlopeAdjoint(Activation activation, ConstMatrix value, ConstMatrix s, Matrix bar,
+                              Matrix value_bar) const override;
+  void FactoriseJacobian(double sign, Matrix jacobian, int dim, Vector log_det) const override;
+  void JacobianTransposedSolve(ConstMatrix lu, Matrix grad) const override;
+  bool FixedPointStep(ConstMatrix z, ConstMatrix g, Matrix moving, Matrix x) const override;
+  void Spread(ConstVector from, Matrix to) const override;
+
+  void BaseLogDensity(const BaseLayer& layer, Weights weights, ConstMatrix z, Arena& arena,
+                      Vector log_p, Vectors column_log_p) const override;
+  void BaseLogDensityAdjoint(const BaseLayer& layer, Weights weights, ConstMatrix z,
+                             ConstVector log_p_bar, Arena& arena, Matrix grad,
+                             Gradients gradients) const override;
+  void SampleBase(const BaseLayer& layer, Weights weights, std::uint64_t seed,
+                  std::uint64_t first_row, double temperature, Matrix z) const override;
+  void SampleBaseAdjoint(const BaseLayer& layer, Weights weights, std::uint64_t seed,
+                         std::uint64_t first_row, ConstMatrix z, ConstMatrix grad, Arena& arena,
+                         Gradients gradients) const override;
 };
 
 }  // namespace millrace

@@ -41,8 +41,8 @@ void PlainKernels::LuForward(const LuLayer& layer, Weights weights, Matrix x, Ma
   }
 }
 
-void PlainKernels::LuInverse(const LuLayer& layer, Weights weights, Matrix z,
-                             Vector log_det) const {
+void PlainKernels::LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det,
+                             Vectors column_log_det) const {
   for (int r = 0; r < z.rows; ++r) {
     for (int i = 0; i < z.cols; ++i) {
       double sum = At(z, r, i) - At(weights, layer.bias, 0, i);
@@ -53,7 +53,8 @@ void PlainKernels::LuInverse(const LuLayer& layer, Weights weights, Matrix z,
       double sum = At(z, r, i);
       for (int j = i + 1; j < z.cols; ++j) sum -= At(weights, layer.upper, i, j) * At(z, r, j);
       At(z, r, i) = sum * std::exp(-LogDiagonal(layer, weights, i));
-      log_det.data[r] -= LogDiagonal(layer, weights, i);
+      (column_log_det.empty() ? log_det : column_log_det[i]).data[r] -=
+          LogDiagonal(layer, weights, i);
     }
   }
 }

@@ -17,14 +17,24 @@ constexpr double kRowScale = 10.0;
 
 std::vector<double> Draw(const ParameterLayout& layout, std::mt19937_64& random) {
   std::vector<double> values(layout.size());
-  for (const auto& [name, slice, decays] : layout.entries()) {
+  for (const auto& [name, slice, decays, statistic] : layout.entries()) {
     const double scale = slice.rows > 1 ? 0.7 / std::sqrt(slice.cols) : 0.3;
     for (int r = 0; r < slice.rows; ++r)
       for (int c = 0; c < slice.cols; ++c)
         values[slice.offset + static_cast<std::size_t>(r) * slice.ld + c] =
-            RandomNormal(random, scale);
+            statistic ? static_cast<float>(0.5 + std::fabs(RandomNormal(random, scale)))
+                      : RandomNormal(random, scale);
   }
   return values;
+}
+
+// Often enough for iterative constraints to hold.
+std::vector<double> Constrained(const std::vector<const Transform*>& transforms,
+                                const std::vector<double>& parameters) {
+  ParameterValues values = AsFloats(parameters);
+  for (int round = 0; round < 50; ++round)
+    for (const Transform* transform : transforms) transform->Constrain(values.span());
+  return {values.data(), values.data() + values.size()};
 }
 
 std::vector<double> ZeroWhereUnused(std::vector<double> parameters,
@@ -42,18 +52,24 @@ std::vector<double> RandomParameters(const Transform& transform, const Parameter
   const Point point{Draw(layout, random), RandomRows(random, kRows, dim, kRowScale),
                     RandomRows(random, kRows, context_dim, kRowScale)};
   const Functional functional{RandomRows(random, kRows, dim), std::vector<double>(kRows, 1.0)};
-  return ZeroWhereUnused(
-      point.parameters,
-      Adjoint(PlainKernels(), transform, Direction::kForward, point, functional).parameters);
+  return Constrained(
+      {&transform},
+      ZeroWhereUnused(
+          point.parameters,
+          Adjoint(PlainKernels(), transform, Direction::kForward, point, functional).parameters));
 }
 
 std::vector<double> RandomParameters(const Flow& flow, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   const Point point{Draw(flow.layout(), random), RandomRows(random, kRows, flow.dim(), kRowScale),
                     RandomRows(random, kRows, flow.spec().context_dim, kRowScale)};
-  return ZeroWhereUnused(
-      point.parameters,
-      LogProbAdjoint(PlainKernels(), flow, point, std::vector<double>(kRows, 1.0)).parameters);
+  std::vector<const Transform*> transforms;
+  for (const auto& transform : flow.transforms()) transforms.push_back(transform.get());
+  return Constrained(
+      transforms,
+      ZeroWhereUnused(
+          point.parameters,
+          LogProbAdjoint(PlainKernels(), flow, point, std::vector<double>(kRows, 1.0)).parameters));
 }
 
 std::vector<double> InitialParameters(const Transform& transform, const ParameterLayout& layout,

@@ -14,7 +14,8 @@ namespace millrace {
 
 // Moderate random numbers (floats), so that the map is well conditioned; zero wherever the layout
 // asks for zeros: in padding, outside masks, beyond triangles. Those places are found as the ones
-// whose gradient the plain kernels leave at zero.
+// whose gradient the plain kernels leave at zero. Running statistics are positive, like variances;
+// what transforms constrain is as they want it.
 std::vector<double> RandomParameters(const Transform& transform, const ParameterLayout& layout,
                                      int dim, int context_dim, std::uint64_t seed);
 std::vector<double> RandomParameters(const Flow& flow, std::uint64_t seed);

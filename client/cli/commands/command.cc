@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/cli/commands/command.h"
 
+#include <cctype>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -8,6 +9,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "client/cli/io/file_error.h"
 #include "client/cli/io/number.h"
 #include "client/status.h"
@@ -67,10 +69,10 @@ void ServerFlags::AddTo(CLI::App& command) {
       ->group("Server");
 }
 
-void ModelFlag::AddTo(CLI::App& command) {
+void ModelFlag::AddTo(CLI::App& command, const std::string& argument) {
   command
       .add_option_function<std::string>(
-          "MODEL", [](const std::string&) {}, "NAME for its latest version, or NAME:VERSION")
+          argument, [](const std::string&) {}, "NAME for its latest version, or NAME:VERSION")
       ->check([this](const std::string& text) { return SetModel(text, model); })
       ->type_name("")
       ->required();
@@ -127,6 +129,26 @@ CLI::Option* AddSeed(CLI::App& command, std::uint64_t& seed) {
       ->default_str(absl::StrCat(seed));
 }
 
+CLI::Option* AddDuration(CLI::App& command, const std::string& name, const std::string& what,
+                         std::function<google::protobuf::Duration*()> message) {
+  const auto check = [message = std::move(message)](const std::string& text) {
+    absl::Duration duration;
+    if (!absl::ParseDuration(text, &duration) || duration <= absl::ZeroDuration() ||
+        duration > absl::Hours(1e6)) {
+      return "is not a duration such as 90s or 10m";
+    }
+    message()->set_seconds(absl::ToInt64Seconds(duration));
+    message()->set_nanos(static_cast<std::int32_t>(
+        absl::ToInt64Nanoseconds(duration - absl::Floor(duration, absl::Seconds(1)))));
+    return "";
+  };
+  return command
+      .add_option_function<std::string>(
+          name, [](const std::string&) {}, what)
+      ->check(check)
+      ->type_name("DURATION");
+}
+
 CLI::Option* AddNames(CLI::App& command, const std::string& name, const std::string& what,
                       const std::string& type, std::vector<std::string>& names) {
   return AddList(command, name, what, type, [&names](const std::string& item) {
@@ -165,6 +187,13 @@ std::string MeanOf::Line() const {
   const double error =
       count_ > 1 ? std::sqrt(squares_ / (n - 1) / n) : std::numeric_limits<double>::quiet_NaN();
   return absl::StrCat(FormatNumber(mean_), " ", FormatNumber(error), " ", count_, "\n");
+}
+
+std::string Word(const std::string& name, const std::string& prefix) {
+  std::string word = name.substr(name.starts_with(prefix) ? prefix.size() : 0);
+  for (char& c : word)
+    c = c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return word;
 }
 
 }  // namespace millrace::cli

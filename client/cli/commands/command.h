@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,11 +20,14 @@
 #include "client/cli/io/table_reader.h"
 #include "client/cli/io/table_writer.h"
 #include "client/client.h"
+#include "google/protobuf/duration.pb.h"
 
 namespace millrace::cli {
 
 // Each adds one subcommand; when it is the one that was typed, parsing runs it and sets `result`.
 void AddTrainCommand(CLI::App& app, absl::Status& result);
+void AddFitDensityCommand(CLI::App& app, absl::Status& result);
+void AddDistillCommand(CLI::App& app, absl::Status& result);
 void AddLogProbCommand(CLI::App& app, absl::Status& result);
 void AddScoreCommand(CLI::App& app, absl::Status& result);
 void AddSampleCommand(CLI::App& app, absl::Status& result);
@@ -43,10 +47,10 @@ struct ServerFlags {
   void AddTo(CLI::App& command);
 };
 
-// The positional MODEL: NAME or NAME:VERSION.
+// The positional MODEL, or another argument: NAME or NAME:VERSION.
 struct ModelFlag {
   client::ModelRef model;
-  void AddTo(CLI::App& command);
+  void AddTo(CLI::App& command, const std::string& argument = "MODEL");
 };
 
 // The positional FILE and what tells how to read it.
@@ -98,6 +102,10 @@ CLI::Option* AddInteger(CLI::App& command, const std::string& name, const std::s
 // Adds --seed of `generate` and `sample`.
 CLI::Option* AddSeed(CLI::App& command, std::uint64_t& seed);
 
+// Adds an option whose value is a duration above 0; `message` gives where it goes.
+CLI::Option* AddDuration(CLI::App& command, const std::string& name, const std::string& what,
+                         std::function<google::protobuf::Duration*()> message);
+
 // Adds an option whose value is one of `words`; help and errors list them.
 template <typename T, typename Set>
 CLI::Option* AddChoice(CLI::App& command, const std::string& name, const std::string& what,
@@ -144,6 +152,10 @@ CLI::Option* AddList(CLI::App& command, const std::string& name, const std::stri
 // The same for names.
 CLI::Option* AddNames(CLI::App& command, const std::string& name, const std::string& what,
                       const std::string& type, std::vector<std::string>& names);
+
+// The name of an enum's value without its prefix, in small letters: ARCHITECTURE_NSF_AR is
+// "nsf-ar".
+std::string Word(const std::string& name, const std::string& prefix);
 
 // The names of a table's columns: its own, or x0, x1, …
 std::vector<std::string> NamesOf(const std::vector<std::string>& names, int cols);

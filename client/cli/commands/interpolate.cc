@@ -7,7 +7,9 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "client/cli/commands/column_split.h"
 #include "client/cli/commands/command.h"
+#include "client/cli/commands/condition_flags.h"
 #include "client/cli/io/file_error.h"
 
 namespace millrace::cli {
@@ -18,6 +20,7 @@ struct Flags {
   ModelFlag model;
   InputFlags input;
   OutputFlags output;
+  GivenFlag given;
   client::InterpolateOptions options;
   std::vector<std::int64_t> rows = {0, 1};
 };
@@ -46,13 +49,29 @@ absl::StatusOr<client::Table> PickRows(TableReader& reader,
   return ends;
 }
 
+// The one condition under which both ends lie.
+absl::StatusOr<client::Table> OneContext(client::Table context) {
+  if (context.rows != 2) return context;
+  if (!std::equal(context.row(0).begin(), context.row(0).end(), context.row(1).begin()))
+    return absl::InvalidArgumentError(
+        "the two rows lie under different conditions; name one with --given");
+  context.rows = 1;
+  context.values.resize(static_cast<std::size_t>(context.cols));
+  return context;
+}
+
 absl::Status Run(const Flags& flags) {
   auto reader = OpenTable(flags.input.path, flags.input.options);
   if (!reader.ok()) return reader.status();
   const auto ends = PickRows(**reader, flags.rows);
   if (!ends.ok()) return ends.status();
   const client::Client client(flags.server.options);
-  const auto result = client.Interpolate(flags.model.model, *ends, flags.options);
+  client::ModelRef model = flags.model.model;
+  const auto split = SplitFor(client, model, ends->column_names, ends->cols, flags.given.context);
+  if (!split.ok()) return split.status();
+  const auto context = OneContext(split->Context(*ends));
+  if (!context.ok()) return context.status();
+  const auto result = client.Interpolate(model, split->Rows(*ends), flags.options, *context);
   if (!result.ok()) return Locate(result.status(), **reader, flags.rows);
 
   std::vector<OutputColumn> columns = {{"t"}};
@@ -103,6 +122,7 @@ void AddInterpolateCommand(CLI::App& app, absl::Status& result) {
       {{"linear", v1::INTERPOLATION_METHOD_LINEAR},
        {"spherical", v1::INTERPOLATION_METHOD_SPHERICAL}},
       [flags](v1::InterpolationMethod method) { flags->options.method = method; });
+  flags->given.AddTo(*command, "The condition of the path, instead of that of both rows");
   flags->server.AddTo(*command);
   flags->output.AddTo(*command);
   command->callback([flags, &result] { result = Run(*flags); });

@@ -3,7 +3,9 @@
 #include <iostream>
 #include <memory>
 
+#include "client/cli/commands/column_split.h"
 #include "client/cli/commands/command.h"
+#include "client/cli/commands/condition_flags.h"
 
 namespace millrace::cli {
 namespace {
@@ -13,6 +15,7 @@ struct Flags {
   ModelFlag model;
   InputFlags input;
   OutputFlags output;
+  GivenFlag given;
   bool with_input = false;
   bool mean = false;
 };
@@ -44,6 +47,9 @@ absl::Status Run(const Flags& flags) {
   if (!reader.ok()) return reader.status();
   const client::Client client(flags.server.options);
   client::ModelRef model = flags.model.model;
+  const auto split =
+      SplitFor(client, model, (*reader)->column_names(), (*reader)->cols(), flags.given.context);
+  if (!split.ok()) return split.status();
   const bool write_rows = !flags.mean || flags.output.path != "-";
   std::unique_ptr<TableWriter> writer;
   MeanOf mean;
@@ -51,9 +57,8 @@ absl::Status Run(const Flags& flags) {
     const auto piece = (*reader)->Read(kRowsPerPiece);
     if (!piece.ok()) return piece.status();
     if (piece->rows == 0) break;
-    const auto result = client.LogProb(model, *piece);
+    const auto result = client.LogProb(model, split->Rows(*piece), split->Context(*piece));
     if (!result.ok()) return Locate(result.status(), **reader, first_row);
-    model.version = result->version;
     first_row += piece->rows;
     for (const double value : result->log_prob) mean.Add(value);
     if (!write_rows) continue;
@@ -78,6 +83,7 @@ void AddLogProbCommand(CLI::App& app, absl::Status& result) {
       "log-prob", "Log-density of each row of a table, in nats of its own units");
   flags->model.AddTo(*command);
   flags->input.AddTo(*command);
+  flags->given.AddTo(*command, "The conditions of all rows, instead of those in the file");
   flags->server.AddTo(*command);
   flags->output.AddTo(*command);
   command->add_flag("--with-input", flags->with_input, "Put the row's own columns in front")

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/time.h"
 #include "client/cli/commands/command.h"
+#include "client/cli/commands/flow_flags.h"
 #include "client/cli/commands/json.h"
 #include "client/cli/commands/progress.h"
 #include "client/cli/io/number.h"
@@ -31,26 +32,11 @@ std::string CreateTime(const v1::Model& model) {
                           absl::UTCTimeZone());
 }
 
-// The name of a value without its prefix, in small letters: COLUMN_TYPE_DISCRETE is "discrete".
-std::string Word(const std::string& name, const std::string& prefix) {
-  std::string word = name.substr(name.starts_with(prefix) ? prefix.size() : 0);
-  for (char& c : word)
-    c = c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return word;
-}
-
-std::string FlowText(const v1::Model& model) {
-  const v1::MafSpec& maf = model.flow().maf();
-  const char* tails = maf.heavy_tails() ? ", heavy tails" : "";
-  if (model.report().fell_back_to_gaussian()) {
-    return absl::StrCat("a full-covariance Gaussian", tails);
-  }
-  return absl::StrCat("maf, ", maf.layers(), " layers of ", absl::StrJoin(maf.hidden_sizes(), "x"),
-                      maf.residual() ? " residual" : "", " ",
-                      Word(v1::Activation_Name(maf.activation()), "ACTIVATION_"), " units, mixing ",
-                      Word(v1::Mixing_Name(maf.mixing()), "MIXING_"),
-                      maf.act_norm() ? ", act-norm" : "", maf.whiten() ? ", whitened" : "", tails,
-                      ", ", model.parameter_count(), " parameters");
+std::string ModelFlowText(const v1::Model& model) {
+  if (model.report().fell_back_to_gaussian())
+    return absl::StrCat("a full-covariance Gaussian",
+                        model.flow().stack().heavy_tails() ? ", heavy tails" : "");
+  return absl::StrCat(FlowText(model.flow()), ", ", model.parameter_count(), " parameters");
 }
 
 // `text` in UTF-8, filled up with blanks to `width` characters.
@@ -67,6 +53,12 @@ std::string ColumnText(const v1::Column& column) {
       absl::StrFormat("  %s %-11s mean %s, deviation %s", Padded(spec.name(), 20),
                       Word(v1::ColumnType_Name(spec.type()), "COLUMN_TYPE_"),
                       FormatNumber(column.mean()), FormatNumber(column.standard_deviation()));
+  if (spec.role() == v1::COLUMN_ROLE_CONDITION) text += ", a condition";
+  if (column.categories_size() > 0) {
+    absl::StrAppend(&text, ": ",
+                    absl::StrJoin(column.categories(), ", ",
+                                  [](std::string* out, double v) { *out += FormatNumber(v); }));
+  }
   if (spec.has_bin_width()) absl::StrAppend(&text, ", bins of ", FormatNumber(spec.bin_width()));
   if (spec.has_lower_bound()) absl::StrAppend(&text, ", from ", FormatNumber(spec.lower_bound()));
   if (spec.has_upper_bound()) absl::StrAppend(&text, ", up to ", FormatNumber(spec.upper_bound()));
@@ -105,7 +97,8 @@ absl::Status RunDescribe(const Flags& flags) {
             << Word(v1::ModelState_Name(model->state()), "MODEL_STATE_") << ", created "
             << CreateTime(*model) << " UTC\n";
   if (!model->state_message().empty()) std::cout << "  " << model->state_message() << '\n';
-  std::cout << "  flow                 " << FlowText(*model) << '\n' << ReportText(model->report());
+  std::cout << "  flow                 " << ModelFlowText(*model) << '\n'
+            << ReportText(model->report());
   const v1::CalibrationSummary& calibration = model->calibration();
   std::cout << "  calibration          " << calibration.rows() << " rows; at false-positive rate "
             << FormatNumber(calibration.false_positive_rate()) << " anomalies lie below "

@@ -26,6 +26,8 @@ const char* Describe(v1::StopReason reason) {
       return "all epochs done";
     case v1::STOP_REASON_MAX_DURATION:
       return "the time was up";
+    case v1::STOP_REASON_MAX_STEPS:
+      return "all steps done";
     case v1::STOP_REASON_EARLY_STOPPING:
       return "validation no longer improved";
     default:
@@ -33,10 +35,44 @@ const char* Describe(v1::StopReason reason) {
   }
 }
 
+// "  81000 rows/s  0:12 elapsed, 0:48 left".
+std::string PaceText(const v1::TrainProgress& progress, const char* what) {
+  std::string text = absl::StrFormat("  %.0f %s/s  %s elapsed", progress.rows_per_second(), what,
+                                     Clock(progress.elapsed().seconds()));
+  if (progress.has_remaining())
+    absl::StrAppendFormat(&text, ", %s left", Clock(progress.remaining().seconds()));
+  return text;
+}
+
 std::string FigureLine(const char* name, const v1::LogDensityFigure& figure) {
   return absl::StrFormat(
       "  %-20s %10.4f ± %.4f nats per row (%10.4f in standardised units), %d rows\n", name,
       figure.user_nats(), figure.standard_error(), figure.standardised_nats(), figure.rows());
+}
+
+std::string TrainingText(const v1::TrainingReport& report) {
+  std::string text = absl::StrFormat(
+      "  rows                 %d for fitting, %d for validation, %d for calibration\n"
+      "  training             %d epochs, %d steps in %.1f s: %s\n",
+      report.fit_rows(), report.validation_rows(), report.calibration_rows(), report.epochs(),
+      report.steps(), report.seconds(), Describe(report.stop_reason()));
+  text += FigureLine("train", report.train());
+  text += FigureLine("validation", report.validation());
+  text += FigureLine("held out", report.held_out());
+  return text + FigureLine("Gaussian, held out", report.gaussian_held_out());
+}
+
+// Of a fit to a density.
+std::string FitText(const v1::TrainingReport& report) {
+  const v1::DensityFit& fit = report.density_fit();
+  return absl::StrFormat(
+      "  fit                  %d steps in %.1f s: %s\n"
+      "  ln of the integral   %10.4f ± %.4f, by %d samples of the model\n"
+      "  divergence           %10.4f ± %.4f nats, of the density from the model\n"
+      "  effective samples    %10.1f %%\n",
+      report.steps(), report.seconds(), Describe(report.stop_reason()), fit.log_normaliser(),
+      fit.log_normaliser_error(), fit.samples(), fit.divergence(), fit.divergence_error(),
+      100 * fit.effective_sample_fraction());
 }
 
 }  // namespace
@@ -62,21 +98,26 @@ std::string ProgressLine(const v1::TrainProgress& progress) {
                           progress.train_nats(), progress.validation_nats(),
                           progress.best_validation_nats());
   }
-  absl::StrAppendFormat(&line, "  %.0f rows/s  %s elapsed", progress.rows_per_second(),
-                        Clock(progress.elapsed().seconds()));
-  if (progress.has_remaining()) {
-    absl::StrAppendFormat(&line, ", %s left", Clock(progress.remaining().seconds()));
+  return line + PaceText(progress, "rows");
+}
+
+std::string FitLine(const v1::TrainProgress& progress) {
+  std::string line = absl::StrCat("step ", progress.step());
+  if (!std::isnan(progress.train_nats())) {
+    absl::StrAppendFormat(&line, "  mean of ln p - ln q %.3f (best %.3f) nats",
+                          progress.train_nats(), progress.best_validation_nats());
   }
-  return line;
+  return line + PaceText(progress, "points");
 }
 
 void ProgressPrinter::Print(const v1::TrainResponse& event, absl::Time now) {
   if (event.has_accepted()) {
-    out_ << "accepted " << event.accepted().rows() << " rows of " << event.accepted().cols()
-         << " columns\n"
-         << std::flush;
+    of_density_ = event.accepted().rows() == 0;
+    out_ << "accepted ";
+    of_density_ ? out_ << "a density" : out_ << event.accepted().rows() << " rows";
+    out_ << " of " << event.accepted().cols() << " columns\n" << std::flush;
   } else if (event.has_progress() && (line_.is_terminal() || now - last_ >= kInterval)) {
-    line_.Show(ProgressLine(event.progress()));
+    line_.Show(of_density_ ? FitLine(event.progress()) : ProgressLine(event.progress()));
     last_ = now;
   }
 }
@@ -91,15 +132,7 @@ void ScoreProgress::Print(std::int64_t rows, absl::Time now) {
 }
 
 std::string ReportText(const v1::TrainingReport& report) {
-  std::string text = absl::StrFormat(
-      "  rows                 %d for fitting, %d for validation, %d for calibration\n"
-      "  training             %d epochs, %d steps in %.1f s: %s\n",
-      report.fit_rows(), report.validation_rows(), report.calibration_rows(), report.epochs(),
-      report.steps(), report.seconds(), Describe(report.stop_reason()));
-  text += FigureLine("train", report.train());
-  text += FigureLine("validation", report.validation());
-  text += FigureLine("held out", report.held_out());
-  text += FigureLine("Gaussian, held out", report.gaussian_held_out());
+  std::string text = report.has_density_fit() ? FitText(report) : TrainingText(report);
   for (const std::string& warning : report.warnings())
     absl::StrAppend(&text, "  warning: ", warning, "\n");
   return text;

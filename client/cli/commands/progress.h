@@ -47,6 +47,7 @@ class ProgressPrinter {
   std::ostream& out_;
   LiveLine line_;
   absl::Time last_ = absl::InfinitePast();
+  bool of_density_ = false;  // no rows, a density is fitted to
 };
 
 // Prints how many rows are scored, once a second at most: nothing for a short table. Ends with its
@@ -68,6 +69,10 @@ class ScoreProgress {
 // "epoch 12  train -1.234  validation -1.250 (best -1.240) nats  81000 rows/s  0:12 elapsed, 0:48
 // left".
 std::string ProgressLine(const v1::TrainProgress& progress);
+
+// The same of a fit to a density: "step 1200  mean of ln p - ln q 1.234 (best 1.240) nats  81000
+// points/s  0:12 elapsed, 0:48 left".
+std::string FitLine(const v1::TrainProgress& progress);
 
 // Several lines on rows, steps, log-densities and warnings, each ending in '\n'.
 std::string ReportText(const v1::TrainingReport& report);

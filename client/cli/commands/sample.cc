@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // millrace sample
+#include <cstdint>
 #include <limits>
 #include <memory>
+#include <string>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands/column_split.h"
 #include "client/cli/commands/command.h"
+#include "client/cli/commands/condition_flags.h"
 
 namespace millrace::cli {
 namespace {
@@ -13,12 +19,57 @@ struct Flags {
   ModelFlag model;
   OutputFlags output;
   client::SampleOptions options;
+  GivenFlag given;
+  std::string context;  // a file; empty: none
 };
+
+// What --given or --context say of the model's conditions, in its order.
+absl::StatusOr<client::Table> ContextOf(const Flags& flags, const v1::Model& model) {
+  if (flags.context.empty()) {
+    auto context = PickContext(model, flags.given.context);
+    if (context.ok() && context->cols != flags.given.context.cols)
+      return absl::InvalidArgumentError(
+          absl::StrCat("--given names columns that are no conditions of model ", model.name()));
+    return context;
+  }
+  auto reader = OpenTable(flags.context, {});
+  if (!reader.ok()) return reader.status();
+  client::Table all;
+  while (true) {
+    const auto piece = (*reader)->Read(kRowsPerPiece);
+    if (!piece.ok()) return piece.status();
+    if (piece->rows == 0) return PickContext(model, all);
+    all.column_names = piece->column_names;
+    all.cols = piece->cols;
+    all.rows += piece->rows;
+    all.values.insert(all.values.end(), piece->values.begin(), piece->values.end());
+  }
+}
 
 absl::Status Run(const Flags& flags) {
   const client::Client client(flags.server.options);
+  client::ModelRef model = flags.model.model;
+  client::SampleOptions options = flags.options;
+  v1::Model described;
+  if (flags.given.context.cols > 0 || !flags.context.empty()) {
+    auto answer = client.GetModel(model);
+    if (!answer.ok()) return answer.status();
+    described = *std::move(answer);
+    model.version = described.version();
+    auto context = ContextOf(flags, described);
+    if (!context.ok()) return context.status();
+    options.context = *std::move(context);
+  }
   std::unique_ptr<TableWriter> writer;
-  const auto sink = [&](const client::Table& chunk) -> absl::Status {
+  std::uint64_t rows = 0;
+  const auto sink = [&](const client::Table& drawn) -> absl::Status {
+    if (options.context.cols > 0 && drawn.cols + options.context.cols != described.columns_size())
+      return absl::InternalError(
+          absl::StrCat("the server sent samples of ", drawn.cols, " columns"));
+    const client::Table chunk = options.context.cols > 0
+                                    ? Join(described, drawn, rows, options.context, options.count)
+                                    : drawn;
+    rows += static_cast<std::uint64_t>(drawn.rows);
     if (!writer) {
       std::vector<OutputColumn> columns;
       for (std::string& name : NamesOf(chunk.column_names, chunk.cols))
@@ -29,7 +80,7 @@ absl::Status Run(const Flags& flags) {
     }
     return writer->Write(chunk.values);
   };
-  const auto version = client.Sample(flags.model.model, flags.options, sink);
+  const auto version = client.Sample(model, options, sink);
   if (!version.ok()) return version.status();
   return writer ? writer->Close() : absl::OkStatus();
 }
@@ -40,7 +91,7 @@ void AddSampleCommand(CLI::App& app, absl::Status& result) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("sample", "Draw new rows from a model");
   flags->model.AddTo(*command);
-  AddInteger<std::uint64_t>(*command, "-n,--count", "Number of rows", 1,
+  AddInteger<std::uint64_t>(*command, "-n,--count", "Number of rows, under each condition", 1,
                             std::numeric_limits<std::uint64_t>::max(),
                             [flags](std::uint64_t count) { flags->options.count = count; })
       ->required();
@@ -50,6 +101,15 @@ void AddSampleCommand(CLI::App& app, absl::Status& result) {
                    "Below 1 keeps to the likely, above 1 strays")
       ->type_name("T")
       ->capture_default_str();
+  CLI::Option* given = flags->given.AddTo(
+      *command,
+      "A condition to draw under; may be repeated. Conditions become columns of the output");
+  command
+      ->add_option("--context", flags->context,
+                   "Table of conditions to draw under, one a row; other columns are left aside")
+      ->type_name("FILE")
+      ->excludes(given)
+      ->group("Conditions (of a model p(x | c))");
   flags->server.AddTo(*command);
   flags->output.AddTo(*command);
   command->callback([flags, &result] { result = Run(*flags); });

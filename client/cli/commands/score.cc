@@ -8,7 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "client/cli/commands/column_split.h"
 #include "client/cli/commands/command.h"
+#include "client/cli/commands/condition_flags.h"
 #include "client/cli/commands/progress.h"
 #include "client/cli/io/number.h"
 
@@ -20,6 +22,7 @@ struct Flags {
   ModelFlag model;
   InputFlags input;
   OutputFlags output;
+  GivenFlag given;
   client::ScoreOptions options;
   bool with_input = false;
   bool quiet = false;
@@ -79,13 +82,17 @@ std::int64_t RowsPerPiece(const Flags& flags) {
 
 absl::Status ScoreTable(const Flags& flags, TableReader& reader, Summary& summary) {
   const client::Client client(flags.server.options);
+  const auto split =
+      SplitFor(client, summary.model, reader.column_names(), reader.cols(), flags.given.context);
+  if (!split.ok()) return split.status();
   ScoreProgress progress(std::cerr, isatty(STDERR_FILENO) != 0, absl::Now());
   std::unique_ptr<TableWriter> writer;
   while (true) {
     const auto piece = reader.Read(RowsPerPiece(flags));
     if (!piece.ok()) return piece.status();
     if (piece->rows == 0) break;
-    const auto result = client.Score(summary.model, *piece, flags.options);
+    const auto result =
+        client.Score(summary.model, split->Rows(*piece), flags.options, split->Context(*piece));
     if (!result.ok()) return Locate(result.status(), reader, summary.rows);
     summary.model.version = result->version;
     summary.false_positive_rate = result->false_positive_rate;
@@ -123,6 +130,7 @@ void AddScoreCommand(CLI::App& app, absl::Status& result) {
       "score", "Anomaly scores of each row: log-density, tail probability, decision");
   flags->model.AddTo(*command);
   flags->input.AddTo(*command);
+  flags->given.AddTo(*command, "The conditions of all rows, instead of those in the file");
   flags->server.AddTo(*command);
   flags->output.AddTo(*command);
   command

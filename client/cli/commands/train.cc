@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "client/cli/commands/command.h"
+#include "client/cli/commands/condition_flags.h"
 #include "client/cli/commands/json.h"
 #include "client/cli/commands/progress.h"
 #include "client/cli/commands/train_flags.h"
@@ -19,6 +20,7 @@ struct Flags {
   std::string name;
   InputFlags input;
   TrainFlags train;
+  ConditionFlags conditions;
   bool json = false;
   bool quiet = false;
 };
@@ -26,8 +28,12 @@ struct Flags {
 absl::Status Run(const Flags& flags) {
   auto reader = OpenTable(flags.input.path, flags.input.options);
   if (!reader.ok()) return reader.status();
-  const auto spec = flags.train.SpecFor(flags.name, (*reader)->column_names(), (*reader)->cols());
+  auto spec = flags.train.SpecFor(flags.name, (*reader)->column_names(), (*reader)->cols());
   if (!spec.ok()) return spec.status();
+  if (absl::Status status =
+          flags.conditions.Mark((*reader)->column_names(), (*reader)->cols(), *spec);
+      !status.ok())
+    return status;
 
   ProgressPrinter progress(std::cerr, isatty(STDERR_FILENO) != 0);
   const client::Client client(flags.server.options);
@@ -59,6 +65,7 @@ void AddTrainCommand(CLI::App& app, absl::Status& result) {
   flags->input.AddTo(*command);
   flags->server.AddTo(*command);
   flags->train.AddTo(*command);
+  flags->conditions.AddTo(*command);
   command->add_flag("--json", flags->json, "Print the result as JSON")->group("Output");
   command->add_flag("-q,--quiet", flags->quiet, "No progress on standard error")->group("Output");
   command->callback([flags, &result] { result = Run(*flags); });

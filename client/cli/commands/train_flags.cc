@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "client/cli/commands/command.h"
+#include "client/cli/commands/flow_flags.h"
 #include "client/cli/io/number.h"
 
 namespace millrace::cli {
@@ -69,47 +70,9 @@ absl::Status SetForColumns(v1::TrainSpec& spec, const std::vector<std::string>& 
 }  // namespace
 
 void TrainFlags::AddTo(CLI::App& command) {
-  AddFlow(command);
+  AddFlowFlags(command, *spec_.mutable_flow());
   AddTraining(command);
   AddColumns(command);
-}
-
-void TrainFlags::AddFlow(CLI::App& command) {
-  constexpr char kGroup[] = "Flow (whatever is not given is chosen from the table)";
-  const auto maf = [this] { return spec_.mutable_flow()->mutable_maf(); };
-  AddCount<std::uint32_t>(command, kGroup, "--layers", "Autoregressive layers",
-                          [maf](std::uint32_t n) { maf()->set_layers(n); });
-  AddList(command, "--hidden", "Widths of the hidden layers, e.g. 100,100", "N,...",
-          [maf](const std::string& item) {
-            std::uint32_t size = 0;
-            std::string wrong = ParseInteger<std::uint32_t>(
-                item, 1, std::numeric_limits<std::uint32_t>::max(), size);
-            if (wrong.empty()) maf()->add_hidden_sizes(size);
-            return wrong;
-          })
-      ->group(kGroup);
-  AddChoice<v1::Mixing>(command, "--mixing", "What stands between layers",
-                        {{"none", v1::MIXING_NONE},
-                         {"reverse", v1::MIXING_REVERSE},
-                         {"random", v1::MIXING_RANDOM},
-                         {"lu", v1::MIXING_LU}},
-                        [maf](v1::Mixing mixing) { maf()->set_mixing(mixing); })
-      ->group(kGroup);
-  AddChoice<v1::Activation>(
-      command, "--activation", "Activation of the hidden layers",
-      {{"relu", v1::ACTIVATION_RELU}, {"tanh", v1::ACTIVATION_TANH}, {"elu", v1::ACTIVATION_ELU}},
-      [maf](v1::Activation activation) { maf()->set_activation(activation); })
-      ->group(kGroup);
-  const auto add_switch = [&](const char* name, const char* what, auto set) {
-    AddChoice<bool>(command, name, what, {{"yes", true}, {"no", false}}, set)->group(kGroup);
-  };
-  add_switch("--residual", "Residual conditioners", [maf](bool on) { maf()->set_residual(on); });
-  add_switch("--act-norm", "An ActNorm before every layer",
-             [maf](bool on) { maf()->set_act_norm(on); });
-  add_switch("--whiten", "Start with a linear map that whitens the rows",
-             [maf](bool on) { maf()->set_whiten(on); });
-  add_switch("--heavy-tails", "Tails like a log-normal's beyond six deviations",
-             [maf](bool on) { maf()->set_heavy_tails(on); });
 }
 
 void TrainFlags::AddTraining(CLI::App& command) {
@@ -128,22 +91,9 @@ void TrainFlags::AddTraining(CLI::App& command) {
   using Options = v1::TrainingOptions;
   add_count("--batch-size", "Rows per step", &Options::set_batch_size);
   add_count("--max-epochs", "Most passes over the rows", &Options::set_max_epochs);
-  command
-      .add_option_function<std::string>(
-          "--max-duration", [](const std::string&) {}, "Longest time for fitting, e.g. 90s, 10m")
-      ->check([options](const std::string& text) {
-        absl::Duration duration;
-        if (!absl::ParseDuration(text, &duration) || duration <= absl::ZeroDuration() ||
-            duration > absl::Hours(1e6)) {
-          return "is not a duration such as 90s or 10m";
-        }
-        options->mutable_max_duration()->set_seconds(absl::ToInt64Seconds(duration));
-        options->mutable_max_duration()->set_nanos(static_cast<std::int32_t>(
-            absl::ToInt64Nanoseconds(duration - absl::Floor(duration, absl::Seconds(1)))));
-        return "";
-      })
-      ->type_name("DURATION")
-      ->group(kGroup);
+  AddDuration(command, "--max-duration", "Longest time for fitting, e.g. 90s, 10m", [options] {
+    return options->mutable_max_duration();
+  })->group(kGroup);
   add_real("--learning-rate", "Peak step size of Adam", &Options::set_learning_rate);
   AddChoice<v1::LearningRateSchedule>(command, "--schedule", "How the step size changes",
                                       {{"constant", v1::LEARNING_RATE_SCHEDULE_CONSTANT},

@@ -23,7 +23,6 @@ class TrainFlags {
                                         const std::vector<std::string>& names, int cols) const;
 
  private:
-  void AddFlow(CLI::App& command);
   void AddTraining(CLI::App& command);
   void AddColumns(CLI::App& command);
 

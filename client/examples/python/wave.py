@@ -29,7 +29,7 @@ def generate_stubs(protos, folder):
     files = sorted(str(file) for file in pathlib.Path(protos).rglob("*.proto"))
     plugin = shutil.which("grpc_python_plugin")
     if not files or not plugin or not shutil.which("protoc"):
-        sys.exit(f"wave.py: needs protos in {protos}, protoc and grpc_python_plugin")
+        sys.exit(f"needs protos in {protos}, protoc and grpc_python_plugin")
     subprocess.run(["protoc", f"--proto_path={protos}", f"--python_out={folder}",
                     f"--grpc_out={folder}", f"--plugin=protoc-gen-grpc={plugin}", *files],
                    check=True)
@@ -55,6 +55,11 @@ def exact_log_density(rows):
     return -0.5 * (x ** 2 + ((y - mean) / deviation) ** 2) - np.log(2.0 * np.pi * deviation)
 
 
+def rows_of(matrix):
+    """The numbers of a Matrix that a server sent. [rows, cols]"""
+    return np.frombuffer(matrix.raw_f64_le, "<f8").reshape(matrix.rows, matrix.cols)
+
+
 class Millrace:
     """The few calls that this example makes."""
 
@@ -65,36 +70,34 @@ class Millrace:
                          "density_service_pb2_grpc"))
         channel = grpc.insecure_channel(address)
         grpc.channel_ready_future(channel).result(timeout=10)
-        self._stub = service.DensityServiceStub(channel)
+        self.stub = service.DensityServiceStub(channel)
 
     def train(self, name, rows):
         """Sends a spec that leaves every choice to the server, then the rows; yields the events."""
         def requests():
             yield self._training.TrainRequest(spec=self._training.TrainSpec(name=name))
             for first in range(0, len(rows), ROWS_PER_CHUNK):
-                chunk = self._matrix(rows[first:first + ROWS_PER_CHUNK])
+                chunk = self.matrix(rows[first:first + ROWS_PER_CHUNK])
                 yield self._training.TrainRequest(chunk=chunk)
 
-        return self._stub.Train(requests())
+        return self.stub.Train(requests())
 
     def log_prob(self, name, rows):
         """Log-density of each row, nats. [n]"""
-        request = self._messages.LogProbRequest(name=name, rows=self._matrix(rows))
-        return np.array(self._stub.LogProb(request).log_prob)
+        request = self._messages.LogProbRequest(name=name, rows=self.matrix(rows))
+        return np.array(self.stub.LogProb(request).log_prob)
 
     def score(self, name, rows):
         """The reply, with each row's tail probability and whether it is an anomaly."""
-        return self._stub.Score(self._messages.ScoreRequest(name=name, rows=self._matrix(rows)))
+        return self.stub.Score(self._messages.ScoreRequest(name=name, rows=self.matrix(rows)))
 
     def sample(self, name, count, seed):
         """New rows. [count, columns]"""
         request = self._messages.SampleRequest(name=name, count=count, seed=seed)
-        chunks = [message.rows for message in self._stub.Sample(request)]
-        return np.concatenate([
-            np.frombuffer(chunk.raw_f64_le, "<f8").reshape(chunk.rows, chunk.cols)
-            for chunk in chunks])
+        return np.concatenate([rows_of(message.rows) for message in self.stub.Sample(request)])
 
-    def _matrix(self, rows):
+    def matrix(self, rows):
+        """Rows as they are sent."""
         return self._tables.Matrix(rows=rows.shape[0], cols=rows.shape[1],
                                    raw_f64_le=np.ascontiguousarray(rows, "<f8").tobytes())
 

@@ -15,6 +15,15 @@ namespace millrace::cli {
 
 class Commands : public ::testing::Test {
  protected:
+  // Every model is known, at version 3 unless another is asked for, and none has conditions.
+  Commands() {
+    server_.get_model = [](auto&, const auto& request, auto& response) {
+      response.mutable_model()->set_name(request.name());
+      response.mutable_model()->set_version(request.version() == 0 ? 3 : request.version());
+      return grpc::Status::OK;
+    };
+  }
+
   // Runs `millrace ARGUMENTS --server FAKE`; `out_` is what it printed.
   absl::Status Run(const std::string& arguments, bool with_server = true) {
     CLI::App app;

@@ -51,12 +51,13 @@ TEST_F(Commands, LogProbOfALargeTableStaysWithOneVersion) {
   for (std::int64_t i = 0; i < 2 * kRowsPerPiece + 1; ++i) text += "1,2\n";
   ASSERT_TRUE(Run("log-prob moons " + folder_.Write("t.csv", text) + " --mean").ok());
   EXPECT_EQ(out_, "3 0 32769\n");
-  EXPECT_THAT(versions, ElementsAre(0, 3, 3));
+  EXPECT_THAT(versions, ElementsAre(3, 3, 3));
 }
 
 TEST_F(Commands, AServersErrorNamesTheLine) {
   server_.log_prob = [&](auto& context, const auto& request, auto& response) {
-    return server_.calls == 2 ? client::BadRow(5) : SumRows(context, request, response);
+    // The first call asks about the model.
+    return server_.calls == 3 ? client::BadRow(5) : SumRows(context, request, response);
   };
   std::string text = "x,y\n";
   for (std::int64_t i = 0; i < kRowsPerPiece + 100; ++i) text += "1,2\n";
@@ -153,14 +154,14 @@ TEST_F(Commands, TrainSendsTheTableAndTheFlags) {
                                   " --discrete a --bounds b=:5 --bin-width a=0.5");
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_THAT(values, ElementsAre(1, 2, 3, 4));
-  EXPECT_EQ(spec.flow().maf().layers(), 3u);
-  EXPECT_THAT(spec.flow().maf().hidden_sizes(), ElementsAre(64, 32));
-  EXPECT_EQ(spec.flow().maf().mixing(), v1::MIXING_LU);
-  EXPECT_TRUE(spec.flow().maf().has_act_norm());
-  EXPECT_FALSE(spec.flow().maf().act_norm());
-  EXPECT_TRUE(spec.flow().maf().has_heavy_tails());
-  EXPECT_FALSE(spec.flow().maf().heavy_tails());
-  EXPECT_FALSE(spec.flow().maf().has_residual());
+  EXPECT_EQ(spec.flow().stack().layers(), 3u);
+  EXPECT_THAT(spec.flow().stack().hidden_sizes(), ElementsAre(64, 32));
+  EXPECT_EQ(spec.flow().stack().mixing(), v1::MIXING_LU);
+  EXPECT_TRUE(spec.flow().stack().has_act_norm());
+  EXPECT_FALSE(spec.flow().stack().act_norm());
+  EXPECT_TRUE(spec.flow().stack().has_heavy_tails());
+  EXPECT_FALSE(spec.flow().stack().heavy_tails());
+  EXPECT_FALSE(spec.flow().stack().has_residual());
   EXPECT_EQ(spec.options().max_duration().seconds(), 60);
   EXPECT_EQ(spec.options().max_duration().nanos(), 500000000);
   EXPECT_TRUE(spec.options().has_ema_decay());

@@ -46,7 +46,8 @@ TEST_F(Commands, ModelsAndDescribeShowWhatThereIs) {
 
 TEST_F(Commands, DescribeNamesTheGaussianAModelFellBackTo) {
   v1::Model model;
-  model.mutable_flow()->mutable_maf()->add_hidden_sizes(32);
+  model.mutable_flow()->mutable_stack()->set_architecture(v1::ARCHITECTURE_MAF);
+  model.mutable_flow()->mutable_stack()->add_hidden_sizes(32);
   server_.get_model = [&](auto&, const auto&, auto& response) {
     *response.mutable_model() = model;
     return grpc::Status::OK;
@@ -56,7 +57,7 @@ TEST_F(Commands, DescribeNamesTheGaussianAModelFellBackTo) {
   model.mutable_report()->set_fell_back_to_gaussian(true);
   ASSERT_TRUE(Run("describe moons").ok());
   EXPECT_THAT(out_, HasSubstr("  flow                 a full-covariance Gaussian\n"));
-  model.mutable_flow()->mutable_maf()->set_heavy_tails(true);
+  model.mutable_flow()->mutable_stack()->set_heavy_tails(true);
   ASSERT_TRUE(Run("describe moons").ok());
   EXPECT_THAT(out_, HasSubstr("a full-covariance Gaussian, heavy tails\n"));
   EXPECT_THAT(out_, Not(HasSubstr("maf")));

@@ -51,13 +51,13 @@ constexpr std::int64_t kMany = 8000;
 class AllocationTest : public testing::TestWithParam<int> {
  protected:
   AllocationTest() : x_(kMany, kDim), out_(kMany, kDim), terms_(kMany, kDim), values_(kMany) {
-    const MafSpec maf{.layers = 3,
-                      .hidden_sizes = {24, 24, 24},
-                      .residual = true,
-                      .mixing = Mixing::kNone,
-                      .act_norm = true,
-                      .whiten = true};
-    flow_ = *Flow::Create({.dim = kDim, .seed = 5, .maf = maf});
+    const StackSpec maf{.layers = 3,
+                        .hidden_sizes = {24, 24, 24},
+                        .residual = true,
+                        .mixing = Mixing::kNone,
+                        .act_norm = true,
+                        .whiten = true};
+    flow_ = *Flow::Create({.dim = kDim, .seed = 5, .stack = maf});
     for (std::int64_t r = 0; r < kMany; ++r)
       for (int c = 0; c < kDim; ++c)
         x_(r, c) = static_cast<float>(UniformAt(1, 1, static_cast<std::uint64_t>(r), c) - 0.5);

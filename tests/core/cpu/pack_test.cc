@@ -94,6 +94,21 @@ TEST(PackTest, LogOutsideItsDomain) {
   EXPECT_TRUE(std::isnan(InLane(log, kNaN, 0)));
 }
 
+TEST(PackTest, CbrtIsWithinOneUlp) {
+  EXPECT_LE(WorstUlps(
+                -FLT_MAX, FLT_MAX, kStep, [](Pack x) { return Cbrt(x); },
+                [](double x) { return std::cbrt(x); }),
+            1.0);
+}
+
+TEST(PackTest, CbrtOutsideTheFiniteNumbers) {
+  const auto cbrt = [](Pack p) { return Cbrt(p); };
+  EXPECT_EQ(InLane(cbrt, 0.0f, 0), 0.0f);
+  EXPECT_EQ(InLane(cbrt, kInfinity, 0), kInfinity);
+  EXPECT_EQ(InLane(cbrt, -kInfinity, 0), -kInfinity);
+  EXPECT_TRUE(std::isnan(InLane(cbrt, kNaN, 0)));
+}
+
 TEST(PackTest, TanhIsWithinThreeUlps) {
   EXPECT_LE(WorstUlps(
                 -FLT_MAX, FLT_MAX, kStep, [](Pack x) { return Tanh(x); },
@@ -142,6 +157,7 @@ TEST(PackTest, EveryLaneGivesTheSameBits) {
       };
       same([](Pack p) { return Exp(p); });
       same([](Pack p) { return Log(Abs(p)); });
+      same([](Pack p) { return Cbrt(p); });
       same([](Pack p) { return Tanh(p); });
       same([](Pack p) { return SinTurn(p); });
       same([](Pack p) { return CosTurn(p); });
@@ -157,6 +173,15 @@ TEST(PackTest, SelectAndAbs) {
   for (int lane = 0; lane < Pack::kWidth; ++lane) {
     EXPECT_EQ(chosen.v[lane], lane > 2 ? static_cast<float>(lane - 2) : -9.0f);
     EXPECT_EQ(magnitude.v[lane], std::fabs(static_cast<float>(lane - 2)));
+  }
+}
+
+TEST(PackTest, AnyIsTrueWhereOneLaneIs) {
+  EXPECT_FALSE(Any(Pack(0.0f) > Pack(0.0f)));
+  for (int lane = 0; lane < Pack::kWidth; ++lane) {
+    Pack x(0.0f);
+    x.v[lane] = 1.0f;
+    EXPECT_TRUE(Any(x > Pack(0.0f))) << lane;
   }
 }
 

@@ -245,29 +245,30 @@ TEST(KernelsTest, LogTailsOfWhatIsNotFinite) {
   }
 }
 
-TEST(KernelsTest, NormalLogDensityAndItsAdjoint) {
+TEST(KernelsTest, BaseLogDensityAndItsAdjoint) {
   for (const int rows : kRowCounts) {
     const Problem p(rows);
     ExpectSame([&](const Kernels& kernels, Arena& arena) {
       const std::vector<double> start(rows, 0.5);
       const Vector log_p = NewVector(arena, start);
       const Matrix z = NewBlock(kernels, arena, p.in.view());
-      kernels.NormalLogDensity(z, log_p);
+      kernels.BaseLogDensity({}, {}, z, arena, log_p, {});
       std::vector<double> all(log_p.data, log_p.data + rows);
-      kernels.NormalLogDensityAdjoint(z, NewVector(arena, start), z);  // in place, as flows use it
+      // In place, as flows use it.
+      kernels.BaseLogDensityAdjoint({}, {}, z, NewVector(arena, start), arena, z, {});
       for (const double v : Read(kernels, z)) all.push_back(v);
       return all;
     });
   }
 }
 
-TEST(KernelsTest, SampleNormalAgrees) {
+TEST(KernelsTest, SampleBaseAgrees) {
   for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{1} << 40}) {
     for (const std::uint64_t first : {std::uint64_t{0}, (std::uint64_t{1} << 32) - 7}) {
       ExpectSame(
           [&](const Kernels& kernels, Arena& arena) {
             const Matrix z = arena.NewMatrix(65, 7);
-            kernels.SampleNormal(seed, first, 1.5, z);
+            kernels.SampleBase({}, {}, seed, first, 1.5, z);
             return Read(kernels, z);
           },
           1e-3);  // float words near 1 have few bits left in the radius
@@ -280,7 +281,7 @@ TEST(KernelsTest, SamplesDependOnSeedRowAndColumnOnly) {
     Arena arena(engine.kernels->element_size());
     const auto draw = [&](std::uint64_t first, int rows, int cols) {
       const Matrix z = arena.NewMatrix(rows, cols);
-      engine.kernels->SampleNormal(3, first, 1.0, z);
+      engine.kernels->SampleBase({}, {}, 3, first, 1.0, z);
       return ReadBlock(*engine.kernels, z);
     };
     const Rows<double> all = draw(100, 70, 9);

@@ -49,13 +49,13 @@ struct Output {
 class BackendTest : public testing::Test {
  protected:
   BackendTest() {
-    const MafSpec maf{.layers = 3,
-                      .hidden_sizes = {24, 24, 24},
-                      .residual = true,
-                      .mixing = Mixing::kLu,
-                      .activation = Activation::kTanh,
-                      .act_norm = true};
-    flow_ = *Flow::Create({.dim = 7, .context_dim = kContext, .seed = 5, .maf = maf});
+    const StackSpec maf{.layers = 3,
+                        .hidden_sizes = {24, 24, 24},
+                        .residual = true,
+                        .mixing = Mixing::kLu,
+                        .activation = Activation::kTanh,
+                        .act_norm = true};
+    flow_ = *Flow::Create({.dim = 7, .context_dim = kContext, .seed = 5, .stack = maf});
     parameters_ = AsFloats(RandomParameters(*flow_, 3));
     std::mt19937_64 random(6);
     x_ = Floats(RandomRows(random, kRows, flow_->dim()));

@@ -82,12 +82,12 @@ class ChainTermsTest : public BackendTest, public testing::WithParamInterface<bo
 
 TEST_P(ChainTermsTest, SplitATriangularDensity) {
   const auto backend = NewBackend(2);
-  const MafSpec maf{.layers = 2,
-                    .hidden_sizes = {24, 24},
-                    .mixing = Mixing::kNone,
-                    .act_norm = true,
-                    .whiten = GetParam()};
-  const auto flow = *Flow::Create({.dim = 7, .context_dim = kContext, .seed = 5, .maf = maf});
+  const StackSpec maf{.layers = 2,
+                      .hidden_sizes = {24, 24},
+                      .mixing = Mixing::kNone,
+                      .act_norm = true,
+                      .whiten = GetParam()};
+  const auto flow = *Flow::Create({.dim = 7, .context_dim = kContext, .seed = 5, .stack = maf});
   ParameterValues parameters = AsFloats(RandomParameters(*flow, 3));
   for (const ParameterLayout::Entry& entry : flow->layout().entries())
     if (entry.name.ends_with("lu.upper"))

@@ -24,8 +24,8 @@ constexpr int kSamples = 100'000;
 class DensityTest : public testing::Test {
  protected:
   DensityTest() : backend_(CreateCpuBackend()) {
-    const MafSpec maf{.layers = 4, .hidden_sizes = {24, 24}, .act_norm = true};
-    flow_ = *Flow::Create({.dim = 2, .seed = 1, .maf = maf});
+    const StackSpec maf{.layers = 4, .hidden_sizes = {24, 24}, .act_norm = true};
+    flow_ = *Flow::Create({.dim = 2, .seed = 1, .stack = maf});
   }
 
   // The probability of each cell, by the midpoint rule.

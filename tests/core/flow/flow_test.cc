@@ -28,8 +28,8 @@ struct NamedSpec {
   friend std::ostream& operator<<(std::ostream& out, const NamedSpec& s) { return out << s.name; }
 };
 
-FlowSpec Spec(int dim, int context_dim, MafSpec maf) {
-  return {.dim = dim, .context_dim = context_dim, .seed = 17, .maf = std::move(maf)};
+FlowSpec Spec(int dim, int context_dim, StackSpec maf) {
+  return {.dim = dim, .context_dim = context_dim, .seed = 17, .stack = std::move(maf)};
 }
 
 std::vector<NamedSpec> Specs() {
@@ -181,7 +181,7 @@ TEST(FlowStructureTest, InitialParametersAreAFunctionOfTheSpec) {
 }
 
 TEST(FlowStructureTest, IsTriangularOnlyInColumnOrder) {
-  const auto triangular = [](MafSpec maf, int dim = 4) {
+  const auto triangular = [](StackSpec maf, int dim = 4) {
     const auto flow = *Flow::Create(Spec(dim, 0, std::move(maf)));
     return flow->IsTriangular(AsFloats(RandomParameters(*flow, 1)).span());
   };

@@ -1,75 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Flows against values from elsewhere: tests/golden/maf_model.py, an independent implementation in
+// Flows against values from elsewhere: tests/golden/flow_model.py, an independent implementation in
 // NumPy, and other libraries with the same weights (tests/golden/peers_golden.py).
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <map>
-#include <memory>
-#include <nlohmann/json.hpp>
+#include <cstdint>
+#include <numeric>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "core/flow/flow.h"
+#include "tests/core/flow/golden_case.h"
 #include "tests/support/engines.h"
 #include "tests/support/numeric.h"
 #include "tests/support/runner.h"
 
 namespace millrace {
 namespace {
-
-using nlohmann::json;
-
-json ReadCases(const std::string& file) {
-  std::ifstream in(MILLRACE_SOURCE_DIR "/tests/golden/" + file);
-  const json document = json::parse(in, nullptr, /*allow_exceptions=*/false);
-  EXPECT_TRUE(document.is_object()) << file;
-  return document.value("cases", json::array());
-}
-
-FlowSpec SpecOf(const json& j) {
-  static const std::map<std::string, Mixing> kMixings = {{"none", Mixing::kNone},
-                                                         {"reverse", Mixing::kReverse},
-                                                         {"random", Mixing::kRandom},
-                                                         {"lu", Mixing::kLu}};
-  static const std::map<std::string, Activation> kActivations = {
-      {"identity", Activation::kIdentity},
-      {"relu", Activation::kRelu},
-      {"tanh", Activation::kTanh},
-      {"elu", Activation::kElu}};
-  const MafSpec maf{.layers = j.at("layers"),
-                    .hidden_sizes = j.at("hidden_sizes"),
-                    .residual = j.at("residual"),
-                    .mixing = kMixings.at(j.at("mixing")),
-                    .activation = kActivations.at(j.at("activation")),
-                    .act_norm = j.at("act_norm"),
-                    .whiten = j.at("whiten"),
-                    .heavy_tails = j.value("heavy_tails", false)};
-  return {.dim = j.at("dim"), .context_dim = j.at("context_dim"), .seed = j.at("seed"), .maf = maf};
-}
-
-Rows<double> RowsOf(const json& j, int cols) {
-  Rows<double> rows(static_cast<int>(j.size()), cols);
-  for (int r = 0; r < rows.rows(); ++r)
-    for (int c = 0; c < cols; ++c) rows(r, c) = j.at(r).at(c);
-  return rows;
-}
-
-// {name: row-major values} as one array in the flow's layout.
-std::vector<double> ParametersOf(const json& j, const Flow& flow) {
-  std::vector<double> values(flow.layout().size());
-  EXPECT_EQ(j.size(), flow.layout().entries().size());
-  for (const auto& [name, slice, decays] : flow.layout().entries()) {
-    const json& given = j.at(name);
-    EXPECT_EQ(given.size(), static_cast<std::size_t>(slice.rows) * slice.cols) << name;
-    for (int r = 0; r < slice.rows; ++r)
-      for (int c = 0; c < slice.cols; ++c)
-        values[slice.offset + static_cast<std::size_t>(r) * slice.ld + c] =
-            given.at(static_cast<std::size_t>(r) * slice.cols + c);
-  }
-  return values;
-}
 
 void ExpectClose(std::span<const double> actual, std::span<const double> expected, double tolerance,
                  const std::string& what) {
@@ -79,55 +27,82 @@ void ExpectClose(std::span<const double> actual, std::span<const double> expecte
         << what << " " << i;
 }
 
-// Rounding of the kernels under test, as a fraction of max(1, |value|).
-double Rounding(const Engine& engine) {
-  return engine.kernels->element_size() == sizeof(float) ? 1e-5 : 1e-7;
+double Dot(std::span<const double> a, std::span<const double> b) {
+  return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
+}
+
+std::span<const double> OfEntry(const Slice& slice, const std::vector<double>& values) {
+  return std::span(values).subspan(slice.offset, slice.extent());
+}
+
+// Of the mean log-density along the directions of tests/golden/flow_golden.py.
+void ExpectDerivatives(const Engine& engine, const GoldenCase& golden, double tolerance) {
+  const Point& point = golden.point();
+  const int rows = point.rows.rows();
+  const std::uint64_t seed = golden.seed() + 1;
+  const Derivatives gradient =
+      LogProbAdjoint(*engine.kernels, golden.flow(), point, std::vector<double>(rows, 1.0 / rows));
+  const std::vector<double> along = golden.Direction(seed);
+  std::vector<double> actual, expected;
+  for (const auto& [name, slice, decays, statistic] : golden.flow().layout().entries()) {
+    if (statistic) continue;
+    actual.push_back(Dot(OfEntry(slice, gradient.parameters), OfEntry(slice, along)));
+    expected.push_back(golden.derivative(name));
+  }
+  const Rows<double> along_x = golden.Direction(seed, 0, rows, point.rows.cols());
+  actual.push_back(Dot(Values(gradient.rows), Values(along_x)));
+  expected.push_back(golden.derivative("x"));
+  if (point.context.cols() > 0) {
+    const Rows<double> along_context = golden.Direction(seed, 1, rows, point.context.cols());
+    actual.push_back(Dot(Values(gradient.context), Values(along_context)));
+    expected.push_back(golden.derivative("context"));
+  }
+  ExpectClose(actual, expected, tolerance, "derivative");
+}
+
+// Fractions of max(1, |value|): images and log-densities; inverses, which multiply what rounding
+// took from z; derivatives, of which the golden ones are differences.
+struct Tolerances {
+  double value, inverse, derivative;
+};
+
+Tolerances TolerancesOf(const Engine& engine) {
+  if (engine.kernels->element_size() == sizeof(float)) return {1e-5, 1e-4, 1e-4};
+  return {1e-10, 1e-9, 1e-7};
 }
 
 TEST(GoldenTest, IndependentImplementation) {
-  const json cases = ReadCases("maf_golden.json");
-  ASSERT_GE(cases.size(), 6u);
-  for (const json& golden : cases) {
+  const auto cases = ReadGoldenCases("flow_golden.json");
+  ASSERT_GE(cases.size(), 50u);
+  for (const auto& json : cases) {
+    const GoldenCase golden(json);
+    const int dim = golden.flow().dim();
     for (const Engine& engine : AllEngines()) {
-      SCOPED_TRACE(golden.at("name").get<std::string>() + " " + engine.name);
-      const FlowSpec spec = SpecOf(golden.at("spec"));
-      const auto flow = *Flow::Create(spec);
-      const Point point{ParametersOf(golden.at("parameters"), *flow),
-                        RowsOf(golden.at("x"), spec.dim),
-                        RowsOf(golden.at("context"), spec.context_dim)};
-      const double rounding = Rounding(engine);
-      const Image z = Apply(*engine.kernels, *flow, Direction::kForward, point);
-      ExpectClose(Values(z.rows), Values(RowsOf(golden.at("z"), spec.dim)), rounding, "z");
-      ExpectClose(z.log_det, golden.at("log_det").get<std::vector<double>>(), rounding, "log_det");
-      ExpectClose(LogProb(*engine.kernels, *flow, point),
-                  golden.at("log_prob").get<std::vector<double>>(), rounding, "log_prob");
-      const Image x =
-          Apply(*engine.kernels, *flow, Direction::kInverse,
-                {point.parameters, RowsOf(golden.at("latent"), spec.dim), point.context});
-      ExpectClose(Values(x.rows), Values(RowsOf(golden.at("inverse"), spec.dim)), 10 * rounding,
-                  "inverse");
-      const auto rows = static_cast<std::size_t>(point.rows.rows());
-      const Derivatives gradient =
-          LogProbAdjoint(*engine.kernels, *flow, point, std::vector<double>(rows, 1.0 / rows));
-      ExpectClose(gradient.parameters, ParametersOf(golden.at("gradient"), *flow), 10 * rounding,
-                  "gradient");
+      SCOPED_TRACE(golden.name() + " " + engine.name);
+      const Tolerances within = TolerancesOf(engine);
+      const Rows<double> latent = golden.rows("z", dim);
+      const Image z = Apply(*engine.kernels, golden.flow(), Direction::kForward, golden.point());
+      ExpectClose(Values(z.rows), Values(latent), within.value, "z");
+      ExpectClose(z.log_det, golden.numbers("log_det"), within.value, "log_det");
+      ExpectClose(LogProb(*engine.kernels, golden.flow(), golden.point()),
+                  golden.numbers("log_prob"), within.value, "log_prob");
+      const Image x = Apply(*engine.kernels, golden.flow(), Direction::kInverse,
+                            {golden.point().parameters, latent, golden.point().context});
+      ExpectClose(Values(x.rows), Values(golden.point().rows), within.inverse, "inverse");
+      ExpectDerivatives(engine, golden, within.derivative);
     }
   }
 }
 
 TEST(GoldenTest, OtherLibraries) {
-  const json cases = ReadCases("peers_golden.json");
-  ASSERT_GE(cases.size(), 4u);
-  for (const json& golden : cases) {
+  const auto cases = ReadGoldenCases("peers_golden.json");
+  ASSERT_GE(cases.size(), 26u);
+  for (const auto& json : cases) {
+    const GoldenCase golden(json);
     for (const Engine& engine : AllEngines()) {
-      SCOPED_TRACE(golden.at("name").get<std::string>() + " " + engine.name);
-      const FlowSpec spec = SpecOf(golden.at("spec"));
-      const auto flow = *Flow::Create(spec);
-      const Point point{ParametersOf(golden.at("parameters"), *flow),
-                        RowsOf(golden.at("x"), spec.dim),
-                        RowsOf(golden.at("context"), spec.context_dim)};
-      ExpectClose(LogProb(*engine.kernels, *flow, point),
-                  golden.at("log_prob").get<std::vector<double>>(), Rounding(engine), "log_prob");
+      SCOPED_TRACE(golden.name() + " " + engine.name);
+      ExpectClose(LogProb(*engine.kernels, golden.flow(), golden.point()),
+                  golden.numbers("log_prob"), TolerancesOf(engine).value, "log_prob");
     }
   }
 }

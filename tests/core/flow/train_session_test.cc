@@ -68,7 +68,7 @@ TEST_F(TrainSessionTest, GradientIsThatOfTheMeanLoss) {
 // With one column log_det is the log-scale itself, so the penalised objective can be written down.
 TEST_F(TrainSessionTest, PenaltyIsOnSquaredLogScales) {
   constexpr double kPenalty = 0.7;
-  const FlowSpec spec{.dim = 1, .seed = 3, .maf = MafSpec{.layers = 1, .hidden_sizes = {4}}};
+  const FlowSpec spec{.dim = 1, .seed = 3, .stack = StackSpec{.layers = 1, .hidden_sizes = {4}}};
   const auto flow = *Flow::Create(spec);
   TrainState start;
   start.parameters = flow->InitialParameters();

@@ -33,14 +33,14 @@ Model SmallModel() {
   Model model;
   model.spec.dim = 2;
   model.spec.seed = std::numeric_limits<std::uint64_t>::max();
-  model.spec.maf = MafSpec{.layers = 1,
-                           .hidden_sizes = {3},
-                           .residual = false,
-                           .mixing = Mixing::kNone,
-                           .activation = Activation::kTanh,
-                           .act_norm = true,
-                           .whiten = true,
-                           .heavy_tails = true};
+  model.spec.stack = StackSpec{.layers = 1,
+                               .hidden_sizes = {3},
+                               .residual = false,
+                               .mixing = Mixing::kNone,
+                               .activation = Activation::kTanh,
+                               .act_norm = true,
+                               .whiten = true,
+                               .heavy_tails = true};
   Column real{.name = "x \"\\ \xc3\xa9\n", .mean = 0.1, .deviation = 1.0 / 3};
   real.lower = -std::numeric_limits<double>::denorm_min();
   real.center = -0.0;
@@ -215,7 +215,7 @@ TEST(ModelFileTest, ForgedLengthsAllocateNothing) {
       absl::StatusCode::kDataLoss);
   EXPECT_EQ(CodeOf(EditedModel(good,
                                [](Json& m) {
-                                 m["spec"]["maf"]["hidden_sizes"] = {8192, 8192, 8192};
+                                 m["spec"]["stack"]["hidden_sizes"] = {8192, 8192, 8192};
                                })),
             absl::StatusCode::kDataLoss);
   EXPECT_EQ(CodeOf(EditedModel(good, [](Json& m) { m["spec"]["dim"] = 2147483647; })),
@@ -298,14 +298,14 @@ INSTANTIATE_TEST_SUITE_P(
     Models, ContradictionTest,
     testing::Values(
         Contradiction{"NoSpec", {}, [](Json& m) { m.erase("spec"); }},
-        Contradiction{"SpecWithoutFamily", {}, [](Json& m) { m["spec"].erase("maf"); }},
+        Contradiction{"SpecWithoutFamily", {}, [](Json& m) { m["spec"].erase("stack"); }},
         Contradiction{"OtherDim", {}, [](Json& m) { m["spec"]["dim"] = 3; }},
         Contradiction{"TextForNumber", {}, [](Json& m) { m["spec"]["dim"] = "2"; }},
         Contradiction{"FractionForInteger", {}, [](Json& m) { m["spec"]["dim"] = 2.0; }},
         Contradiction{"HugeInteger", {}, [](Json& m) { m["spec"]["dim"] = 1LL << 40; }},
         Contradiction{"NegativeSeed", {}, [](Json& m) { m["spec"]["seed"] = -1; }},
-        Contradiction{"NumberForFlag", {}, [](Json& m) { m["spec"]["maf"]["whiten"] = 1; }},
-        Contradiction{"UnknownName", {}, [](Json& m) { m["spec"]["maf"]["mixing"] = "x"; }},
+        Contradiction{"NumberForFlag", {}, [](Json& m) { m["spec"]["stack"]["whiten"] = 1; }},
+        Contradiction{"UnknownName", {}, [](Json& m) { m["spec"]["stack"]["mixing"] = "x"; }},
         Contradiction{"NullNumber", {}, [](Json& m) { m["columns"][0]["scale"] = nullptr; }},
         Contradiction{"BadScale", {}, [](Json& m) { m["columns"][0]["scale"] = -1.0; }},
         Contradiction{"SameNames", {}, [](Json& m) { m["columns"][0]["name"] = "count"; }},

@@ -23,6 +23,15 @@ TYPED_TEST(ActivationTest, DerivativeIsAFunctionOfTheValue) {
   }
 }
 
+TYPED_TEST(ActivationTest, SlopeDerivativeIsThatOfDerivative) {
+  for (double a = -8.0; a <= 8.0; a += 0.0137) {
+    const double value = TypeParam::Value(a);
+    EXPECT_NEAR(TypeParam::SlopeDerivative(value), TypeParam::Derivative(Variable(value)).slope,
+                1e-12)
+        << a;
+  }
+}
+
 TYPED_TEST(ActivationTest, IsMonotoneAndFixesTheOrigin) {
   EXPECT_EQ(TypeParam::Value(0.0), 0.0);
   double before = TypeParam::Value(-31.0);

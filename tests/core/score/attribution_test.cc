@@ -36,7 +36,7 @@ std::shared_ptr<const Model> ModelOf(std::vector<Column> columns) {
   auto model = std::make_shared<Model>();
   model->columns = *ColumnModel::FromColumns(std::move(columns));
   model->spec.dim = model->columns.dim();
-  model->spec.maf = MafSpec{.layers = 1, .hidden_sizes = {4}, .mixing = Mixing::kNone};
+  model->spec.stack = StackSpec{.layers = 1, .hidden_sizes = {4}, .mixing = Mixing::kNone};
   model->parameters = (*Flow::Create(model->spec))->InitialParameters();
   model->calibration.log_probs = {-100, -10, 0, 10};
   model->calibration.false_positive_rate = 0.5;
@@ -274,7 +274,7 @@ TEST(ChainTermsTest, SumToTheMeanOverOffsets) {
 // A Gaussian, as the trainer falls back to it, has its terms whatever mixing was asked for.
 TEST(ChainTermsTest, OfAGaussianAreItsRegressions) {
   auto model = std::make_shared<Model>(*ModelOf({Continuous("a", 1, 2), Continuous("b", 0, 0.5)}));
-  model->spec.maf = MafSpec{.layers = 0, .hidden_sizes = {4}, .whiten = true};
+  model->spec.stack = StackSpec{.layers = 0, .hidden_sizes = {4}, .whiten = true};
   const auto flow = *Flow::Create(model->spec);
   model->parameters = flow->InitialParameters();
   const Moments moments{{0.3, -0.2}, {1.0, 0.6, 0.6, 0.8}};

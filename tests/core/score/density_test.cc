@@ -39,7 +39,7 @@ std::shared_ptr<Model> RandomModel(Mixing mixing = Mixing::kReverse) {
                                  {.name = "c", .type = ColumnType::kConstant, .constant = 7.0},
                                  {.name = "b", .lower = 0.0, .center = 0.5, .scale = 0.7}});
   model->spec.dim = 3;
-  model->spec.maf = MafSpec{
+  model->spec.stack = StackSpec{
       .layers = 2, .hidden_sizes = {8, 8}, .mixing = mixing, .activation = Activation::kTanh};
   const auto flow = *Flow::Create(model->spec);
   model->parameters = flow->InitialParameters();
@@ -310,7 +310,7 @@ TEST_F(DensityTest, ModelsThatDoNotFitAreDataLoss) {
   };
   EXPECT_EQ(code([](Model& m) { m.parameters = ParameterValues(5); }), absl::StatusCode::kDataLoss);
   EXPECT_EQ(code([](Model& m) { m.spec.dim = 4; }), absl::StatusCode::kDataLoss);
-  EXPECT_EQ(code([](Model& m) { m.spec.maf.reset(); }), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(code([](Model& m) { m.spec.stack.reset(); }), absl::StatusCode::kDataLoss);
   EXPECT_EQ(code([](Model& m) { m.columns = *ColumnModel::FromColumns({{.name = "a"}}); }),
             absl::StatusCode::kDataLoss);
 }

@@ -134,7 +134,7 @@ TEST(DefaultDensityTest, IntegratesToOneAndSamplesAsItSays) {
   auto model = TrainModel(request, table.view(), *backend, {}, {});
   ASSERT_TRUE(model.ok()) << model.status();
   ASSERT_FALSE(model->report.gaussian_fallback);
-  ASSERT_TRUE(model->spec.maf->heavy_tails);
+  ASSERT_TRUE(model->spec.stack->heavy_tails);
   const auto density = *Density::Create(std::make_shared<Model>(*std::move(model)), *backend);
   const std::vector<double> expected = CellProbabilities(*density);
   double mass = 0.0;

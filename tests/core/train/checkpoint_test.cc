@@ -130,16 +130,19 @@ TEST_F(CheckpointTest, ThoseOfAnotherRunAreRefused) {
       [&] { request_.options.validation_fraction = 0.1 + 1e-12; },
       [&] { request_.options.ema_decay = 0.5; },
       [&] { request_.options.max_duration = absl::Hours(1); },
-      [&] { request_.architecture.layers = 3; },
-      [&] { request_.architecture.activation = Activation::kRelu; },
+      [&] { request_.flow.stack.layers = 3; },
+      [&] { request_.flow.stack.activation = Activation::kRelu; },
       [&] {
-        request_.architecture.hidden_sizes = std::vector<int>{16, 16};
+        request_.flow.stack.hidden_sizes = std::vector<int>{16, 16};
       },
       [&] {
         request_.columns = {{.name = "a"}, {.name = "b"}};
       },
       [&] {
         request_.columns = {{.name = "x0", .lower = -50.0}, {.name = "x1"}};
+      },
+      [&] {
+        request_.columns = {{.name = "x0"}, {.name = "x1", .role = ColumnRole::kCondition}};
       },
       [&] { table_(17, 0) += 1e-9; },
       [&] { table_ = NormalTable(200, 2, 4); },

@@ -15,29 +15,29 @@
 namespace millrace {
 namespace {
 
-MafSpec Chosen(const MafChoice& choice, std::int64_t rows, int dim) {
-  const absl::StatusOr<FlowSpec> spec = ChooseSpec(choice, rows, dim, 3);
+StackSpec Chosen(const StackChoice& choice, std::int64_t rows, int dim) {
+  const absl::StatusOr<FlowSpec> spec = ChooseFlow({choice}, rows, dim, 0, 3);
   EXPECT_TRUE(spec.ok()) << spec.status();
   EXPECT_EQ(spec->dim, dim);
   EXPECT_EQ(spec->seed, 3u);
-  return *spec->maf;
+  return *spec->stack;
 }
 
-TEST(ChooseSpecTest, EveryTableGetsAFlowThatStartsAsAGaussian) {
+TEST(ChooseFlowTest, EveryTableGetsAFlowThatStartsAsAGaussian) {
   for (const std::int64_t rows : {2L, 8L, 499L, 500L, 3999L, 4000L, 100000000L})
     for (const int dim : {1, 2, 4, 5, 63, 4096}) {
-      const absl::StatusOr<FlowSpec> spec = ChooseSpec({}, rows, dim, 1);
+      const absl::StatusOr<FlowSpec> spec = ChooseFlow({}, rows, dim, 0, 1);
       ASSERT_TRUE(spec.ok()) << spec.status() << rows << " " << dim;
-      EXPECT_TRUE(spec->maf->whiten);
-      EXPECT_TRUE(spec->maf->heavy_tails);
+      EXPECT_TRUE(spec->stack->whiten);
+      EXPECT_TRUE(spec->stack->heavy_tails);
     }
 }
 
-TEST(ChooseSpecTest, MoreRowsAffordMore) {
+TEST(ChooseFlowTest, MoreRowsAffordMore) {
   for (const int dim : {2, 20}) {
     double parameters = 0;
     for (const std::int64_t rows : {100, 1000, 100000}) {
-      const auto flow = Flow::Create(*ChooseSpec({}, rows, dim, 1));
+      const auto flow = Flow::Create(*ChooseFlow({}, rows, dim, 0, 1));
       const auto count = static_cast<double>((*flow)->layout().count());
       EXPECT_GE(count, parameters);
       parameters = count;
@@ -45,26 +45,26 @@ TEST(ChooseSpecTest, MoreRowsAffordMore) {
   }
 }
 
-TEST(ChooseSpecTest, WhatTheCallerChoosesStays) {
-  const MafSpec maf = Chosen({.layers = 3,
-                              .hidden_sizes = std::vector<int>{10, 20},
-                              .residual = false,
-                              .mixing = Mixing::kReverse,
-                              .activation = Activation::kElu,
-                              .act_norm = true,
-                              .whiten = false,
-                              .heavy_tails = false},
-                             1000, 5);
-  EXPECT_EQ(maf, (MafSpec{.layers = 3,
-                          .hidden_sizes = {10, 20},
-                          .residual = false,
-                          .mixing = Mixing::kReverse,
-                          .activation = Activation::kElu,
-                          .act_norm = true,
-                          .whiten = false}));
+TEST(ChooseFlowTest, WhatTheCallerChoosesStays) {
+  const StackSpec maf = Chosen({.layers = 3,
+                                .hidden_sizes = std::vector<int>{10, 20},
+                                .residual = false,
+                                .mixing = Mixing::kReverse,
+                                .activation = Activation::kElu,
+                                .act_norm = true,
+                                .whiten = false,
+                                .heavy_tails = false},
+                               1000, 5);
+  EXPECT_EQ(maf, (StackSpec{.layers = 3,
+                            .hidden_sizes = {10, 20},
+                            .residual = false,
+                            .mixing = Mixing::kReverse,
+                            .activation = Activation::kElu,
+                            .act_norm = true,
+                            .whiten = false}));
 }
 
-TEST(ChooseSpecTest, TheRestFollowsWhatIsChosen) {
+TEST(ChooseFlowTest, TheRestFollowsWhatIsChosen) {
   EXPECT_FALSE(Chosen({.hidden_sizes = std::vector<int>{10, 20}}, 1000, 5).residual);
   EXPECT_FALSE(Chosen({.hidden_sizes = std::vector<int>{10}}, 1000, 5).residual);
   EXPECT_TRUE(Chosen({.hidden_sizes = std::vector<int>{10, 10, 10}}, 1000, 5).residual);
@@ -76,31 +76,31 @@ TEST(ChooseSpecTest, TheRestFollowsWhatIsChosen) {
   EXPECT_EQ(Chosen({.layers = 1}, 1000, 5).layers, 1);
 }
 
-TEST(ChooseSpecTest, ContradictionsNameTheirField) {
+TEST(ChooseFlowTest, ContradictionsNameTheirField) {
   struct Case {
-    MafChoice choice;
+    StackChoice choice;
     int dim;
     std::string field;
   };
   for (const Case& c : {
-           Case{{.layers = 0}, 2, "flow.maf.layers"},
-           Case{{.layers = -1}, 2, "flow.maf.layers"},
-           Case{{.layers = 65}, 2, "flow.maf.layers"},
-           Case{{.hidden_sizes = std::vector<int>{}}, 2, "flow.maf.hidden_sizes"},
-           Case{{.hidden_sizes = std::vector<int>(17, 4)}, 2, "flow.maf.hidden_sizes"},
-           Case{{.hidden_sizes = std::vector<int>{0}}, 2, "flow.maf.hidden_sizes"},
-           Case{{.hidden_sizes = std::vector<int>{-3}}, 2, "flow.maf.hidden_sizes"},
-           Case{{.hidden_sizes = std::vector<int>{8193}}, 2, "flow.maf.hidden_sizes"},
+           Case{{.layers = 0}, 2, "flow.stack.layers"},
+           Case{{.layers = -1}, 2, "flow.stack.layers"},
+           Case{{.layers = 65}, 2, "flow.stack.layers"},
+           Case{{.hidden_sizes = std::vector<int>{}}, 2, "flow.stack.hidden_sizes"},
+           Case{{.hidden_sizes = std::vector<int>(17, 4)}, 2, "flow.stack.hidden_sizes"},
+           Case{{.hidden_sizes = std::vector<int>{0}}, 2, "flow.stack.hidden_sizes"},
+           Case{{.hidden_sizes = std::vector<int>{-3}}, 2, "flow.stack.hidden_sizes"},
+           Case{{.hidden_sizes = std::vector<int>{8193}}, 2, "flow.stack.hidden_sizes"},
            Case{{.hidden_sizes = std::vector<int>{8, 8}, .residual = true},
                 2,
-                "flow.maf.hidden_sizes"},
+                "flow.stack.hidden_sizes"},
            Case{{.hidden_sizes = std::vector<int>{8, 8, 9}, .residual = true},
                 2,
-                "flow.maf.hidden_sizes"},
+                "flow.stack.hidden_sizes"},
            Case{{}, 0, "flow.dim"},
            Case{{}, 4097, "flow.dim"},
        }) {
-    const absl::Status status = ChooseSpec(c.choice, 1000, c.dim, 1).status();
+    const absl::Status status = ChooseFlow({c.choice}, 1000, c.dim, 0, 1).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.field;
     EXPECT_EQ(DetailOf(status).field, c.field) << status;
     EXPECT_NE(DetailOf(status).expected, "") << status;

@@ -28,6 +28,12 @@ class FailingSession final : public TrainSession {
     if (fails_(++calls_)) result.loss = kNan;
     return result;
   }
+  void SampleBatch(std::uint64_t, std::uint64_t, RowsView<const float>, RowsView<float>,
+                   std::span<double>) override {}
+  double ComputeSampleGradient(std::uint64_t, std::uint64_t, RowsView<const float>,
+                               RowsView<const float>, std::span<const double>) override {
+    return 0.0;
+  }
   void Step(const AdamStep& step) override { session_.Step(step); }
   absl::Status LogProb(RowsView<const float> x, RowsView<const float> context, bool use_ema,
                        std::span<double> log_prob, std::stop_token stop) override {
@@ -45,7 +51,8 @@ class FailingSession final : public TrainSession {
 
 class DivergenceTest : public testing::Test {
  protected:
-  DivergenceTest() : flow_(*Flow::Create(*ChooseSpec({.layers = 2}, 200, 2, 1))), rows_(200, 2) {
+  DivergenceTest()
+      : flow_(*Flow::Create(*ChooseFlow({.stack = {.layers = 2}}, 200, 2, 0, 1))), rows_(200, 2) {
     const Rows<double> table = TwoMoons::Table(200, 1);
     std::copy_n(table.data(), 400, rows_.data());
     options_ = {.batch_size = 32, .max_epochs = 4, .learning_rate = 1e-2, .ema_decay = 0.9};
@@ -58,7 +65,7 @@ class DivergenceTest : public testing::Test {
     const FitData data{.rows = 160,
                        .dim = 2,
                        .epoch_rows = [&](std::int64_t) { return rows_.view().Slice(0, 160); },
-                       .validation = rows_.view().Slice(160, 40)};
+                       .validation = {rows_.view().Slice(160, 40), {}}};
     return Fit(failing, data, options_, {}, {}, {}, state);
   }
 

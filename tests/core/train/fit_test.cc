@@ -35,9 +35,16 @@ class CountingSession final : public TrainSession {
     state_.ema = ParameterValues(1);
   }
 
-  LossAndGradient ComputeGradient(RowsView<const float> x, RowsView<const float>) override {
+  LossAndGradient ComputeGradient(RowsView<const float> x, RowsView<const float> context) override {
     batches.emplace_back(x.data, x.data + x.rows * x.cols);
+    contexts.emplace_back(context.data, context.data + context.rows * context.cols);
     return {loss(static_cast<int>(batches.size())), gradient_norm};
+  }
+  void SampleBatch(std::uint64_t, std::uint64_t, RowsView<const float>, RowsView<float>,
+                   std::span<double>) override {}
+  double ComputeSampleGradient(std::uint64_t, std::uint64_t, RowsView<const float>,
+                               RowsView<const float>, std::span<const double>) override {
+    return 0.0;
   }
   void Step(const AdamStep& step) override {
     steps.push_back(step);
@@ -45,8 +52,9 @@ class CountingSession final : public TrainSession {
     state_.parameters[0] = static_cast<float>(state_.steps);
     state_.ema[0] = -state_.parameters[0];
   }
-  absl::Status LogProb(RowsView<const float>, RowsView<const float>, bool use_ema,
+  absl::Status LogProb(RowsView<const float>, RowsView<const float> context, bool use_ema,
                        std::span<double> log_prob, std::stop_token stop) override {
+    validation_context.assign(context.data, context.data + context.rows * context.cols);
     if (stop.stop_requested()) return absl::CancelledError("stopped");
     averaged.push_back(use_ema);
     std::ranges::fill(log_prob, validation(static_cast<int>(state_.parameters[0])));
@@ -60,7 +68,9 @@ class CountingSession final : public TrainSession {
   std::function<double(int taken)> validation = [](int taken) { return taken; };
   double gradient_norm = 1.0;
 
-  std::vector<std::vector<float>> batches;  // that gradients were asked of
+  std::vector<std::vector<float>> batches;   // that gradients were asked of
+  std::vector<std::vector<float>> contexts;  // of the batches
+  std::vector<float> validation_context;
   std::vector<AdamStep> steps;
   std::vector<bool> averaged;  // whether the moving average was scored
 
@@ -87,11 +97,13 @@ class FitTest : public testing::Test {
         .rows = kRows,
         .dim = 1,
         .epoch_rows = [&](std::int64_t) { return RowsView<const float>(rows_.view()); },
-        .validation = validation_.view()};
+        .context = context_.view(),
+        .validation = {validation_.view(), validation_context_.view()}};
     return Fit(session, data, options_, progress, after_epoch_, std::move(stop), state_);
   }
 
   Rows<float> rows_, validation_;
+  Rows<float> context_, validation_context_;  // none, in most tests
   FitOptions options_;
   FitState state_;
   std::function<absl::Status(const FitState&)> after_epoch_;
@@ -139,6 +151,27 @@ TEST_F(FitTest, EveryEpochSeesEveryRowOnceInAnOrderOfItsOwn) {
   CountingSession other;
   ASSERT_TRUE(Run(other).ok());
   EXPECT_NE(other.batches, session.batches);
+}
+
+TEST_F(FitTest, EveryRowKeepsItsContext) {
+  context_ = Rows<float>(kRows, 2);
+  for (int r = 0; r < kRows; ++r) {
+    context_(r, 0) = 100.0f + rows_(r, 0);
+    context_(r, 1) = 200.0f + rows_(r, 0);
+  }
+  validation_context_ = Rows<float>(3, 2);
+  std::iota(validation_context_.data(), validation_context_.data() + 6, 1.0f);
+  CountingSession session;
+  ASSERT_TRUE(Run(session).ok());
+  ASSERT_EQ(session.contexts.size(), 15u);
+  for (std::size_t b = 0; b < session.batches.size(); ++b) {
+    ASSERT_EQ(session.contexts[b].size(), 2 * session.batches[b].size());
+    for (std::size_t r = 0; r < session.batches[b].size(); ++r) {
+      EXPECT_EQ(session.contexts[b][2 * r], 100.0f + session.batches[b][r]);
+      EXPECT_EQ(session.contexts[b][2 * r + 1], 200.0f + session.batches[b][r]);
+    }
+  }
+  EXPECT_THAT(session.validation_context, ElementsAre(1, 2, 3, 4, 5, 6));
 }
 
 TEST_F(FitTest, StepsFollowTheScheduleAndShorterBatchesCountByTheirRows) {

@@ -31,7 +31,7 @@ class GaussianModelTest : public testing::Test {
     std::vector<ColumnSpec> specs(table_.cols());
     for (int c = 0; c < table_.cols(); ++c) specs[c].name = "c" + std::to_string(c);
     model_.columns = *ColumnModel::Fit(specs, table_.view());
-    model_.spec = {.dim = model_.columns.dim(), .maf = MafSpec{.heavy_tails = heavy_tails}};
+    model_.spec = {.dim = model_.columns.dim(), .stack = StackSpec{.heavy_tails = heavy_tails}};
   }
 
   std::vector<double> LogProb(double shrinkage, RowsView<const double> rows) {
@@ -39,8 +39,8 @@ class GaussianModelTest : public testing::Test {
     std::vector<double> log_det(table_.rows());
     std::vector<std::uint8_t> outside(table_.rows());
     model_.columns.ToModel(table_.view(), ColumnModel::kBinCentres, seen.view(), log_det, outside);
-    const auto gaussian = *GaussianModel(model_, seen.view(), shrinkage, *backend_, {});
-    EXPECT_EQ(gaussian->spec.maf->heavy_tails, model_.spec.maf->heavy_tails);
+    const auto gaussian = *GaussianModel(model_, {seen.view(), {}}, shrinkage, *backend_, {});
+    EXPECT_EQ(gaussian->spec.stack->heavy_tails, model_.spec.stack->heavy_tails);
     return (*Density::Create(gaussian, *backend_))->LogProb(rows, {})->log_prob;
   }
 

@@ -201,7 +201,7 @@ TEST(SmallTablesTest, FreshRowsOfHeavyTails) {
     TrainRequest request;
     request.options.seed = seed;
     const OnFreshRows heavy = TrainAndCompare(request, draw(600, seed), fresh);
-    request.architecture.heavy_tails = false;
+    request.flow.stack.heavy_tails = false;
     const OnFreshRows normal = TrainAndCompare(request, draw(600, seed), fresh);
     EXPECT_GT(heavy.advantage.mean, 1.0) << seed;
     EXPECT_GT(heavy.advantage.mean, normal.advantage.mean + 1.0) << seed;

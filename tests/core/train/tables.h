@@ -66,7 +66,7 @@ struct TwoMoons {
 // A few epochs of a small flow.
 inline TrainRequest Quick(int epochs = 4) {
   TrainRequest request;
-  request.architecture = {.layers = 2, .hidden_sizes = std::vector<int>{16, 16, 16}};
+  request.flow.stack = {.layers = 2, .hidden_sizes = std::vector<int>{16, 16, 16}};
   request.options.max_epochs = epochs;
   request.options.seed = 7;
   return request;

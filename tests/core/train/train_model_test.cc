@@ -59,7 +59,7 @@ TEST(TrainModelTest, AGaussianTableGetsTheGaussian) {
   ASSERT_TRUE(model.ok());
   EXPECT_TRUE(model->report.gaussian_fallback);
   EXPECT_TRUE(Warns(*model, "Gaussian"));
-  EXPECT_EQ(model->spec.maf->layers, 0);
+  EXPECT_EQ(model->spec.stack->layers, 0);
   EXPECT_NEAR(model->report.held_out.mean, model->report.gaussian_held_out.mean, 1e-4);
 }
 
@@ -135,12 +135,12 @@ TEST(TrainModelTest, ColumnsWithoutNamesAreNumbered) {
 
 TEST(TrainModelTest, APartialArchitectureIsCompleted) {
   TrainRequest request;
-  request.architecture.layers = 1;
+  request.flow.stack.layers = 1;
   request.options.max_epochs = 20;
   request.options.seed = 3;
   const absl::StatusOr<Model> model = Train(request, TwoMoons::Table(1000, 6));
   ASSERT_TRUE(model.ok()) << model.status();
-  EXPECT_EQ(model->spec.maf->layers, 1);
+  EXPECT_EQ(model->spec.stack->layers, 1);
   EXPECT_GT(model->parameters.size(), 0u);
 }
 
@@ -287,13 +287,13 @@ TEST(TrainModelTest, BadRequestsNameTheirFault) {
                       },
                       {"columns[0].lower"}},
            BadRequest{
-               "layers", [](auto&q, auto&) { q.architecture.layers = 0; }, {"flow.maf.layers"}},
+               "layers", [](auto&q, auto&) { q.flow.stack.layers = 0; }, {"flow.stack.layers"}},
            BadRequest{
                "sizes",
                [](auto&q, auto&) {
-                 q.architecture = {.hidden_sizes = std::vector<int>{8, 9, 8}, .residual = true};
+                 q.flow.stack = {.hidden_sizes = std::vector<int>{8, 9, 8}, .residual = true};
                },
-               {"flow.maf.hidden_sizes"}},
+               {"flow.stack.hidden_sizes"}},
            BadRequest{
                "batch", [](auto&q, auto&) { q.options.batch_size = 0; }, {"options.batch_size"}},
            BadRequest{"fractions",
@@ -317,7 +317,7 @@ TEST(TrainModelTest, BadRequestsNameTheirFault) {
 
 TEST(TrainModelTest, AFlowTooLargeIsRefusedBeforeItIsBuilt) {
   TrainRequest request;
-  request.architecture = {.layers = 64, .hidden_sizes = std::vector<int>(15, 8192)};
+  request.flow.stack = {.layers = 64, .hidden_sizes = std::vector<int>(15, 8192)};
   EXPECT_EQ(Train(request, NormalTable(20, 2, 1)).status().code(),
             absl::StatusCode::kResourceExhausted);
 }

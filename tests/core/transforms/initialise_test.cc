@@ -2,14 +2,17 @@
 // Data-dependent initialisation: what the moments of the inputs are turned into.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <utility>
 #include <vector>
 
 #include "core/transforms/act_norm.h"
+#include "core/transforms/batch_norm.h"
 #include "core/transforms/lu_linear.h"
 #include "core/transforms/permutation.h"
+#include "core/transforms/plu_linear.h"
 #include "tests/support/engines.h"
 #include "tests/support/numeric.h"
 #include "tests/support/runner.h"
@@ -90,6 +93,23 @@ TEST(InitialiseTest, WhiteningMakesTheCovarianceTheIdentity) {
   EXPECT_NEAR(z.log_det[0], -0.5 * LogAbsDeterminant(covariance), 1e-5);
 }
 
+TEST(InitialiseTest, BatchNormTakesItsStatisticsFromTheRows) {
+  ParameterLayout layout;
+  const BatchNorm batch_norm(kDim, "b.", layout);
+  ASSERT_TRUE(batch_norm.WantsMoments());
+  const Rows<double> x = Correlated(kRows);
+  const auto parameters = Initialised(batch_norm, layout, MomentsOf(x));
+  const Image z = Apply(*PlainEngine().kernels, batch_norm, Direction::kForward,
+                        {parameters, x, Rows<double>(kRows, 0)});
+  const Moments after = MomentsOf(z.rows);
+  const Moments before = MomentsOf(x);
+  for (int i = 0; i < kDim; ++i) {
+    const double variance = before.covariance[i * kDim + i];
+    EXPECT_NEAR(after.mean[i], 0.0, 1e-5);
+    EXPECT_NEAR(after.covariance[i * kDim + i], variance / (variance + 1e-5), 1e-5);
+  }
+}
+
 // A column that does not vary, or two that are equal, must not make anything infinite.
 TEST(InitialiseTest, DegenerateMomentsStayFinite) {
   Moments moments{std::vector<double>(kDim, 2.0), std::vector<double>(kDim * kDim, 1.0)};
@@ -112,6 +132,37 @@ TEST(InitialiseTest, OrdinaryLinearLayersStartAsTheIdentity) {
       Apply(*PlainEngine().kernels, linear, Direction::kForward, {zeros, x, Rows<double>(3, 0)});
   EXPECT_EQ(MaxAbsDifference(Values(z.rows), Values(x)), 0.0);
   EXPECT_EQ(MaxAbs(z.log_det), 0.0);
+}
+
+TEST(InitialiseTest, PluLinearStartsAsARotationOfItsSeed) {
+  for (const int dim : {1, 2, 5, 43}) {
+    SCOPED_TRACE(dim);
+    Rows<double> unit(dim, dim);
+    for (int i = 0; i < dim; ++i) unit(i, i) = 1.0;
+    const auto start = [&](std::uint64_t seed) {
+      ParameterLayout layout;
+      const PluLinear linear(dim, seed, "plu.", layout);
+      ParameterValues values(layout.size());
+      linear.Initialise(/*seed=*/77, values.span());
+      return Apply(*PlainEngine().kernels, linear, Direction::kForward,
+                   {{values.data(), values.data() + values.size()}, unit, Rows<double>(dim, 0)});
+    };
+    const Image z = start(1);
+    EXPECT_LE(MaxAbs(z.log_det), 1e-5);
+    double largest = 0.0;
+    for (int i = 0; i < dim; ++i) {
+      for (int j = 0; j < dim; ++j) {
+        double product = 0.0;
+        for (int c = 0; c < dim; ++c) product += z.rows(i, c) * z.rows(j, c);
+        EXPECT_NEAR(product, i == j, 1e-5) << i << " " << j;
+        if (i != j) largest = std::max(largest, std::fabs(z.rows(i, j)));
+      }
+    }
+    if (dim == 1) continue;
+    EXPECT_GT(largest, 0.1) << "close to the identity";
+    EXPECT_EQ(MaxAbsDifference(Values(start(1).rows), Values(z.rows)), 0.0);
+    EXPECT_GT(MaxAbsDifference(Values(start(2).rows), Values(z.rows)), 0.1);
+  }
 }
 
 TEST(PermutationTest, IsWhatItSays) {

@@ -3,6 +3,7 @@
 #ifndef MILLRACE_TESTS_CORE_TRANSFORMS_LAW_CASES_H_
 #define MILLRACE_TESTS_CORE_TRANSFORMS_LAW_CASES_H_
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <ostream>
@@ -12,9 +13,16 @@
 
 #include "core/transforms/act_norm.h"
 #include "core/transforms/autoregressive.h"
+#include "core/transforms/batch_norm.h"
+#include "core/transforms/coupling.h"
 #include "core/transforms/elementwise.h"
+#include "core/transforms/inverted.h"
 #include "core/transforms/lu_linear.h"
+#include "core/transforms/mask.h"
 #include "core/transforms/permutation.h"
+#include "core/transforms/plu_linear.h"
+#include "core/transforms/residual.h"
+#include "core/transforms/vector_transform.h"
 #include "tests/support/engines.h"
 
 namespace millrace {
@@ -26,41 +34,196 @@ struct Factory {
   int context_dim;
   Make make;
   double scale = 1.0;  // of the rows that show what it does
+  Interval domain = kAllReals;
+  Interval range = kAllReals;
+  std::vector<int> dims = {1, 2, 3, 7, 21, 43};
 };
 
 inline Factory MakeMaf(std::string name, std::vector<int> hidden_sizes, bool residual,
-                       Activation activation, int context_dim) {
+                       Activation activation, int context_dim, ScalarBijection bijection = {}) {
   return {std::move(name), context_dim, [=](int dim, ParameterLayout& layout) {
             const MadeSpec made{.dim = dim,
                                 .context_dim = context_dim,
                                 .hidden_sizes = hidden_sizes,
                                 .residual = residual,
                                 .activation = activation};
-            return std::make_unique<Autoregressive>(made, ScalarBijection{}, "made.", layout);
+            return std::make_unique<Autoregressive>(made, bijection, "made.", layout);
           }};
 }
 
-inline std::vector<Factory> Factories() {
+inline Factory MakeInverted(const Factory& factory) {
+  return {factory.name + "Inverted",
+          factory.context_dim,
+          [factory](int dim, ParameterLayout& layout) {
+            return std::make_unique<Inverted>(factory.make(dim, layout));
+          },
+          factory.scale,
+          factory.range,
+          factory.domain,
+          factory.dims};
+}
+
+inline Factory MakeElementwise(std::string name, ScalarBijection bijection, double scale = 1.0) {
+  return {std::move(name),
+          0,
+          [bijection](int dim, ParameterLayout& layout) {
+            return std::make_unique<Elementwise>(dim, bijection, "elementwise.", layout);
+          },
+          scale,
+          bijection.domain(),
+          bijection.range()};
+}
+
+inline Factory MakeCoupling(std::string name, Mask mask, bool flip, ScalarBijection bijection,
+                            const Coupling::Conditioner& conditioner) {
+  return {std::move(name), conditioner.context_dim, [=](int dim, ParameterLayout& layout) {
+            return std::make_unique<Coupling>(MovedColumns(mask, flip, /*draw=*/0, dim, 5),
+                                              bijection, conditioner, "coupling.", layout);
+          }};
+}
+
+inline Factory MakeResidual(std::string name, const std::vector<int>& hidden_sizes,
+                            int context_dim) {
+  return {std::move(name), context_dim, [=](int dim, ParameterLayout& layout) {
+            return std::make_unique<Residual>(dim, context_dim, hidden_sizes, "residual.", layout);
+          }};
+}
+
+inline Factory MakeBatchNorm() {
+  return {"BatchNorm", 0, [](int dim, ParameterLayout& layout) {
+            return std::make_unique<BatchNorm>(dim, "b.", layout);
+          }};
+}
+
+inline Factory MakeVector(std::string name, VectorBijection bijection) {
+  return {std::move(name), 0, [bijection](int dim, ParameterLayout& layout) {
+            return std::make_unique<VectorTransform>(dim, bijection, "vector.", layout);
+          }};
+}
+
+inline Factory MakeSylvester(std::string name, int width) {
   return {
+      std::move(name), 0, [width](int dim, ParameterLayout& layout) {
+        const VectorBijection bijection{VectorBijection::Kind::kSylvester, std::min(width, dim)};
+        return std::make_unique<VectorTransform>(dim, bijection, "vector.", layout);
+      }};
+}
+
+// Of the last column and the first; of nothing where there is only one.
+inline Factory MakeRotation() {
+  return {"Rotation", 0, [](int dim, ParameterLayout& layout) -> std::unique_ptr<const Transform> {
+            if (dim == 1) return std::make_unique<Permutation>(Permutation::Reverse(dim));
+            const VectorBijection bijection{VectorBijection::Kind::kRotation, 1, dim - 1, 0};
+            return std::make_unique<VectorTransform>(dim, bijection, "vector.", layout);
+          }};
+}
+
+// Every structure with every bijection that a network may parametrise, under plain networks and
+// residual ones with a context.
+inline std::vector<Factory> ConditionedFactories() {
+  using Kind = ScalarBijection::Kind;
+  const std::pair<const char*, ScalarBijection> bijections[] = {
+      {"Affine", {Kind::kAffine}},
+      {"Additive", {Kind::kAdditive}},
+      {"Scale", {Kind::kScale}},
+      {"ShiftAndCube", {Kind::kShiftAndCube}},
+      {"LinearSpline", {Kind::kLinearSpline, 3}},
+      {"QuadraticSpline", {Kind::kQuadraticSpline, 3}},
+      {"RationalQuadratic", {Kind::kRationalQuadratic, 5, 3.0}},
+      {"NormalMixture", {Kind::kNormalMixture, 3}},
+  };
+  std::vector<Factory> factories;
+  const auto add = [&](Factory factory, const ScalarBijection& bijection) {
+    factory.domain = bijection.domain();
+    factory.range = bijection.range();
+    factory.dims = {1, 2, 5};
+    // Away from where the cube's slope is 0.
+    if (bijection.kind == Kind::kShiftAndCube) {
+      factory.domain.low = 4.0;
+      factory.range.low = 64.0;
+    }
+    factories.push_back(factory);
+    factories.push_back(MakeInverted(factory));
+  };
+  for (const auto& [name, bijection] : bijections) {
+    for (const int context : {0, 2}) {
+      const std::string network = context > 0 ? "Residual" : "Plain";
+      const std::vector<int> sizes(context > 0 ? 3 : 2, 9);
+      const Coupling::Conditioner conditioner{context, sizes, context > 0, Activation::kTanh};
+      add(MakeMaf(network + "Autoregressive" + name, sizes, context > 0, Activation::kTanh, context,
+                  bijection),
+          bijection);
+      add(MakeCoupling(network + "HalfCoupling" + name, Mask::kHalf, context > 0, bijection,
+                       conditioner),
+          bijection);
+      add(MakeCoupling(network + "RandomCoupling" + name, Mask::kRandom, false, bijection,
+                       conditioner),
+          bijection);
+    }
+  }
+  return factories;
+}
+
+inline std::vector<Factory> Factories() {
+  using Kind = ScalarBijection::Kind;
+  std::vector<Factory> factories = {
       MakeMaf("MafRelu", {24, 19}, false, Activation::kRelu, 0),
       MakeMaf("MafTanhNarrow", {5}, false, Activation::kTanh, 0),
       MakeMaf("MafEluContext", {33, 17, 20}, false, Activation::kElu, 3),
       MakeMaf("MafIdentity", {16, 16}, false, Activation::kIdentity, 0),
       MakeMaf("ResMafRelu", {20, 20, 20}, true, Activation::kRelu, 0),
       MakeMaf("ResMafTanhContext", {13, 13, 13, 13, 13}, true, Activation::kTanh, 2),
+      MakeMaf("MafAdditive", {12, 9}, false, Activation::kTanh, 1, {Kind::kAdditive}),
+      MakeMaf("MafRationalQuadratic", {24, 24}, false, Activation::kTanh, 2,
+              {Kind::kRationalQuadratic, 4, 2.0}),
+      MakeMaf("MafNormalMixture", {24, 24}, false, Activation::kTanh, 2, {Kind::kNormalMixture, 3}),
+      MakeInverted(MakeMaf("MafContext", {24, 19}, false, Activation::kTanh, 2)),
+      MakeCoupling("RealNvpHalf", Mask::kHalf, false, {}, {.hidden_sizes = {20, 17}}),
+      MakeCoupling("RealNvpAlternating", Mask::kAlternating, true, {},
+                   {.context_dim = 2, .hidden_sizes = {11}, .activation = Activation::kElu}),
+      MakeInverted(MakeCoupling(
+          "ResRealNvpRandom", Mask::kRandom, false, {},
+          {.hidden_sizes = {12, 12, 12}, .residual = true, .activation = Activation::kTanh})),
       {"ActNorm", 0,
        [](int dim, ParameterLayout& layout) {
          return std::make_unique<ActNorm>(dim, "a.", layout);
        }},
+      MakeBatchNorm(),
+      MakeInverted(MakeBatchNorm()),
       {"LuLinear", 0,
        [](int dim, ParameterLayout& layout) {
          return std::make_unique<LuLinear>(dim, false, "lu.", layout);
        }},
-      {"LogTails", 0,
-       [](int, ParameterLayout&) {
-         return std::make_unique<Elementwise>(ScalarBijection{ScalarBijection::Kind::kLogTails});
-       },
-       5.0},
+      {"PluLinear", 0,
+       [](int dim, ParameterLayout& layout) {
+         return std::make_unique<PluLinear>(dim, 4, "plu.", layout);
+       }},
+      MakeElementwise("Affine", {Kind::kAffine}),
+      MakeElementwise("Additive", {Kind::kAdditive}),
+      MakeElementwise("Scale", {Kind::kScale}),
+      MakeElementwise("ShiftAndCube", {Kind::kShiftAndCube}, 10.0),
+      MakeElementwise("Sigmoid", {Kind::kSigmoid}),
+      MakeInverted(MakeElementwise("Sigmoid", {Kind::kSigmoid})),
+      MakeElementwise("Tanh", {Kind::kTanh}),
+      MakeElementwise("Softsign", {Kind::kSoftsign}),
+      MakeElementwise("Softplus", {Kind::kSoftplus}),
+      MakeInverted(MakeElementwise("Softplus", {Kind::kSoftplus})),
+      MakeElementwise("NormalMixture", {Kind::kNormalMixture, 4}),
+      MakeElementwise("LogTails", {Kind::kLogTails}, 5.0),
+      MakeElementwise("LinearSpline", {Kind::kLinearSpline, 5}),
+      MakeElementwise("QuadraticSpline", {Kind::kQuadraticSpline, 6}),
+      MakeElementwise("RationalQuadratic", {Kind::kRationalQuadratic, 7, 3.0}, 2.0),
+      MakeVector("Planar", {VectorBijection::Kind::kPlanar}),
+      MakeInverted(MakeVector("Planar", {VectorBijection::Kind::kPlanar})),
+      MakeVector("Radial", {VectorBijection::Kind::kRadial}),
+      MakeInverted(MakeVector("Radial", {VectorBijection::Kind::kRadial})),
+      MakeVector("SylvesterNarrow", {VectorBijection::Kind::kSylvester, 1}),
+      MakeSylvester("Sylvester", 5),
+      MakeInverted(MakeSylvester("SylvesterWide", 9)),
+      MakeRotation(),
+      MakeResidual("Residual", {14, 9}, 0),
+      MakeResidual("ResidualContext", {11}, 2),
+      MakeInverted(MakeResidual("ResidualContext", {7, 12, 5}, 3)),
       {"Reverse", 0,
        [](int dim, ParameterLayout&) {
          return std::make_unique<Permutation>(Permutation::Reverse(dim));
@@ -70,6 +233,8 @@ inline std::vector<Factory> Factories() {
          return std::make_unique<Permutation>(Permutation::Random(dim, 11, 3));
        }},
   };
+  for (Factory& factory : ConditionedFactories()) factories.push_back(std::move(factory));
+  return factories;
 }
 
 struct LawCase {

@@ -9,7 +9,7 @@
 int main() {
   millrace::FlowSpec spec;
   spec.dim = 3;
-  spec.maf.emplace();
+  spec.stack.emplace();
   const auto flow = millrace::Flow::Create(spec);
   if (!flow.ok() || (*flow)->InitialParameters().size() == 0) {
     std::cerr << "core: " << flow.status() << "\n";

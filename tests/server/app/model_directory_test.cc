@@ -119,7 +119,7 @@ TEST_F(ModelDirectoryTest, AnUnreadableNameIsReportedAndSkipped) {
   // Which numbers it has used is unknown: it is refused, and before it is trained.
   const absl::Status refused = repository->Publish("rings", SmallModel()).status();
   EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
-  TrainingJobs jobs(1, Trainer(), *repository, metrics_);
+  TrainingJobs jobs(1, *repository, metrics_);
   EXPECT_EQ(jobs.Reserve("rings", {}).status(), refused);
   EXPECT_TRUE(jobs.Reserve("moons", {}).ok());
 }

@@ -23,33 +23,32 @@ class TrainingJobsTest : public testing::Test {
  protected:
   TrainingJobsTest() { repository_ = *ModelRepository::Open(folder_.path(), *backend_, metrics_); }
 
-  std::unique_ptr<TrainingJobs> Jobs(int max_trainings, Trainer trainer) {
-    return std::make_unique<TrainingJobs>(max_trainings, std::move(trainer), *repository_,
-                                          metrics_);
+  // Whose trainings are all this one.
+  std::unique_ptr<TrainingJobs> Jobs(int max_trainings, Training train) {
+    train_ = std::move(train);
+    return std::make_unique<TrainingJobs>(max_trainings, *repository_, metrics_);
   }
 
-  static absl::StatusOr<Model> AtOnce(const TrainRequest&, RowsView<const double>,
-                                      const ProgressCallback&, const std::stop_token&) {
+  static absl::StatusOr<Model> AtOnce(const ProgressCallback&, const std::stop_token&) {
     return SmallModel();
   }
 
-  static absl::StatusOr<Model> UntilStopped(const TrainRequest&, RowsView<const double>,
-                                            const ProgressCallback&, const std::stop_token& stop) {
+  static absl::StatusOr<Model> UntilStopped(const ProgressCallback&, const std::stop_token& stop) {
     while (!stop.stop_requested()) absl::SleepFor(absl::Milliseconds(1));
     return absl::CancelledError("stopped");
   }
 
-  static TrainingJobs::Job MakeJob(
+  TrainingJobs::Job MakeJob(
       std::promise<Result>& done,
       std::function<void(const TrainProgress&)> on_progress = [](const TrainProgress&) {}) {
     TrainingJobs::Job job;
-    job.columns = 2;
-    job.values = {1, 2, 3, 4, 5, 6};
+    job.train = train_;
     job.on_progress = std::move(on_progress);
     job.on_done = [&done](Result result) { done.set_value(std::move(result)); };
     return job;
   }
 
+  Training train_;
   TempFolder folder_;
   Metrics metrics_;
   const std::unique_ptr<Backend> backend_ = CreateCpuBackend({.threads = 1});
@@ -58,12 +57,8 @@ class TrainingJobsTest : public testing::Test {
 
 TEST_F(TrainingJobsTest, TrainsAndPublishes) {
   std::promise<Result> done;
-  auto jobs = Jobs(1, [](const TrainRequest& request, RowsView<const double> rows,
-                         const ProgressCallback& progress, const std::stop_token& stop) {
-    EXPECT_EQ(rows.rows, 3);
-    EXPECT_EQ(rows.cols, 2);
-    EXPECT_EQ(rows(2, 1), 6.0);
-    return AtOnce(request, rows, progress, stop);
+  auto jobs = Jobs(1, [](const ProgressCallback& progress, const std::stop_token& stop) {
+    return AtOnce(progress, stop);
   });
   auto slot = jobs->Reserve("moons", {});
   ASSERT_TRUE(slot.ok());
@@ -110,12 +105,11 @@ TEST_F(TrainingJobsTest, ACancelledTrainingPublishesNothing) {
 
 TEST_F(TrainingJobsTest, AStopThatComesAfterTheLastStepPublishesNothing) {
   std::stop_source stop;
-  auto jobs = Jobs(1,
-                   [stop](const TrainRequest&, RowsView<const double>, const ProgressCallback&,
-                          const std::stop_token&) mutable -> absl::StatusOr<Model> {
-                     stop.request_stop();
-                     return SmallModel();
-                   });
+  auto jobs = Jobs(
+      1, [stop](const ProgressCallback&, const std::stop_token&) mutable -> absl::StatusOr<Model> {
+        stop.request_stop();
+        return SmallModel();
+      });
   std::promise<Result> done;
   jobs->Start(*jobs->Reserve("moons", stop), MakeJob(done));
   EXPECT_TRUE(absl::IsCancelled(done.get_future().get().status()));
@@ -123,10 +117,9 @@ TEST_F(TrainingJobsTest, AStopThatComesAfterTheLastStepPublishesNothing) {
 }
 
 TEST_F(TrainingJobsTest, ExceptionsEndAtTheWall) {
-  auto jobs =
-      Jobs(1,
-           [](const TrainRequest&, RowsView<const double>, const ProgressCallback&,
-              const std::stop_token&) -> absl::StatusOr<Model> { throw std::runtime_error("x"); });
+  auto jobs = Jobs(1, [](const ProgressCallback&, const std::stop_token&) -> absl::StatusOr<Model> {
+    throw std::runtime_error("x");
+  });
   std::promise<Result> done;
   jobs->Start(*jobs->Reserve("moons", {}), MakeJob(done));
   EXPECT_TRUE(absl::IsInternal(done.get_future().get().status()));
@@ -148,13 +141,12 @@ TEST_F(TrainingJobsTest, ShutdownEndsTrainingsAndTakesNoMore) {
 
 TEST_F(TrainingJobsTest, StopWaitsForNoTraining) {
   std::promise<void> started, release;
-  auto jobs = Jobs(1,
-                   [&](const TrainRequest&, RowsView<const double>, const ProgressCallback&,
-                       const std::stop_token&) -> absl::StatusOr<Model> {
-                     started.set_value();
-                     release.get_future().wait();
-                     return absl::CancelledError("stopped");
-                   });
+  auto jobs =
+      Jobs(1, [&](const ProgressCallback&, const std::stop_token&) -> absl::StatusOr<Model> {
+        started.set_value();
+        release.get_future().wait();
+        return absl::CancelledError("stopped");
+      });
   std::stop_source stop;
   std::promise<Result> done;
   jobs->Start(*jobs->Reserve("moons", stop), MakeJob(done));
@@ -185,17 +177,16 @@ TEST_F(TrainingJobsTest, ASlotMayOutliveTheJobs) {
 }
 
 TEST_F(TrainingJobsTest, ProgressComesInOrderAndNeverAfterTheEnd) {
-  auto jobs = Jobs(1,
-                   [](const TrainRequest&, RowsView<const double>, const ProgressCallback& progress,
-                      const std::stop_token&) -> absl::StatusOr<Model> {
-                     for (int epoch = 1; epoch <= 100; ++epoch) {
-                       TrainProgress news;
-                       news.epoch = epoch;
-                       progress(news);
-                       absl::SleepFor(absl::Milliseconds(6));
-                     }
-                     return SmallModel();
-                   });
+  auto jobs = Jobs(
+      1, [](const ProgressCallback& progress, const std::stop_token&) -> absl::StatusOr<Model> {
+        for (int epoch = 1; epoch <= 100; ++epoch) {
+          TrainProgress news;
+          news.epoch = epoch;
+          progress(news);
+          absl::SleepFor(absl::Milliseconds(6));
+        }
+        return SmallModel();
+      });
   std::atomic<bool> ended{false};
   std::atomic<int> messages{0};
   std::int64_t last = 0;

@@ -71,10 +71,10 @@ std::vector<BadCall> TrainCases() {
            r.mutable_options()->set_calibration_fraction(0.45);
          });
        }},
-      {"a residual flow of unequal layers", kInvalid, "flow.maf.hidden_sizes",
+      {"a residual flow of unequal layers", kInvalid, "flow.stack.hidden_sizes",
        [](auto& s) {
          return TrainSpecOf(s, [](auto& r) {
-           v1::MafSpec* maf = r.mutable_flow()->mutable_maf();
+           v1::StackSpec* maf = r.mutable_flow()->mutable_stack();
            maf->clear_hidden_sizes();
            for (const std::uint32_t size : {8U, 9U, 8U}) maf->add_hidden_sizes(size);
            maf->set_residual(true);
@@ -85,7 +85,7 @@ std::vector<BadCall> TrainCases() {
       {"a flow of too many parameters", kTooMuch, "flow",
        [](auto& s) {
          return TrainSpecOf(s, [](auto& r) {
-           v1::MafSpec* maf = r.mutable_flow()->mutable_maf();
+           v1::StackSpec* maf = r.mutable_flow()->mutable_stack();
            maf->set_layers(5);
            maf->set_hidden_sizes(0, 8192);
            maf->add_hidden_sizes(8192);

@@ -46,8 +46,8 @@ TEST(ModelService, DescribesAModel) {
   EXPECT_EQ(model.columns(3).spec().lower_bound(), 0.0);
   EXPECT_EQ(model.columns(3).spec().upper_bound(), 1.0);
   EXPECT_EQ(model.latent_dim(), 3U);
-  EXPECT_EQ(model.flow().maf().layers(), 2U);
-  EXPECT_EQ(model.flow().maf().mixing(), v1::MIXING_NONE);
+  EXPECT_EQ(model.flow().stack().layers(), 2U);
+  EXPECT_EQ(model.flow().stack().mixing(), v1::MIXING_NONE);
   EXPECT_GT(model.parameter_count(), 0U);
   EXPECT_EQ(model.report().calibration_rows(), 99U);
   EXPECT_EQ(model.report().stop_reason(), v1::STOP_REASON_MAX_EPOCHS);

@@ -17,12 +17,12 @@ TEST(TrainSpec, UnsetFieldsAreLeftToTheTrainer) {
   const auto request = ReadTrainSpec(v1::TrainSpec(), kLimits);
   ASSERT_TRUE(request.ok()) << request.status();
   EXPECT_TRUE(request->columns.empty());
-  EXPECT_FALSE(request->architecture.layers);
-  EXPECT_FALSE(request->architecture.hidden_sizes);
-  EXPECT_FALSE(request->architecture.residual);
-  EXPECT_FALSE(request->architecture.mixing);
-  EXPECT_FALSE(request->architecture.activation);
-  EXPECT_FALSE(request->architecture.act_norm);
+  EXPECT_FALSE(request->flow.stack.layers);
+  EXPECT_FALSE(request->flow.stack.hidden_sizes);
+  EXPECT_FALSE(request->flow.stack.residual);
+  EXPECT_FALSE(request->flow.stack.mixing);
+  EXPECT_FALSE(request->flow.stack.activation);
+  EXPECT_FALSE(request->flow.stack.act_norm);
   EXPECT_FALSE(request->options.batch_size);
   EXPECT_FALSE(request->options.max_duration);
   EXPECT_FALSE(request->options.ema_decay);
@@ -38,7 +38,7 @@ TEST(TrainSpec, ReadsEveryField) {
   column->set_lower_bound(0);
   column->set_upper_bound(9);
   column->set_bin_width(0.5);
-  v1::MafSpec* maf = spec.mutable_flow()->mutable_maf();
+  v1::StackSpec* maf = spec.mutable_flow()->mutable_stack();
   maf->set_layers(3);
   for (const std::uint32_t size : {16U, 16U, 16U}) maf->add_hidden_sizes(size);
   maf->set_residual(true);
@@ -69,13 +69,13 @@ TEST(TrainSpec, ReadsEveryField) {
   EXPECT_EQ(request->columns[0].lower, 0.0);
   EXPECT_EQ(request->columns[0].upper, 9.0);
   EXPECT_EQ(request->columns[0].bin_width, 0.5);
-  EXPECT_EQ(request->architecture.layers, 3);
-  EXPECT_EQ(request->architecture.hidden_sizes, (std::vector<int>{16, 16, 16}));
-  EXPECT_EQ(request->architecture.residual, true);
-  EXPECT_EQ(request->architecture.mixing, Mixing::kLu);
-  EXPECT_EQ(request->architecture.activation, Activation::kTanh);
-  EXPECT_EQ(request->architecture.act_norm, true);
-  EXPECT_EQ(request->architecture.heavy_tails, false);
+  EXPECT_EQ(request->flow.stack.layers, 3);
+  EXPECT_EQ(request->flow.stack.hidden_sizes, (std::vector<int>{16, 16, 16}));
+  EXPECT_EQ(request->flow.stack.residual, true);
+  EXPECT_EQ(request->flow.stack.mixing, Mixing::kLu);
+  EXPECT_EQ(request->flow.stack.activation, Activation::kTanh);
+  EXPECT_EQ(request->flow.stack.act_norm, true);
+  EXPECT_EQ(request->flow.stack.heavy_tails, false);
   EXPECT_EQ(request->options.batch_size, 32);
   EXPECT_EQ(request->options.max_epochs, 7);
   EXPECT_EQ(request->options.max_duration, absl::Seconds(90));
@@ -98,7 +98,7 @@ struct Case {
 };
 
 v1::TrainingOptions& Options(v1::TrainSpec& spec) { return *spec.mutable_options(); }
-v1::MafSpec& Maf(v1::TrainSpec& spec) { return *spec.mutable_flow()->mutable_maf(); }
+v1::StackSpec& Maf(v1::TrainSpec& spec) { return *spec.mutable_flow()->mutable_stack(); }
 v1::ColumnSpec& AddColumn(v1::TrainSpec& spec, const std::string& name) {
   spec.add_columns()->set_name(name);
   return *spec.mutable_columns(spec.columns_size() - 1);
@@ -127,21 +127,21 @@ TEST(TrainSpec, NamesTheFieldThatIsWrong) {
          AddColumn(s, "a").set_bin_width(1);
          s.mutable_columns(0)->set_type(v1::COLUMN_TYPE_CONTINUOUS);
        }},
-      {"flow.maf.layers", [](auto& s) { Maf(s).set_layers(65); }},
-      {"flow.maf.layers", [](auto& s) { Maf(s).set_layers(4'294'967'295U); }},
-      {"flow.maf.hidden_sizes", [](auto& s) { Maf(s).add_hidden_sizes(0); }},
-      {"flow.maf.hidden_sizes", [](auto& s) { Maf(s).add_hidden_sizes(4'294'967'295U); }},
-      {"flow.maf.hidden_sizes",
+      {"flow.stack.layers", [](auto& s) { Maf(s).set_layers(65); }},
+      {"flow.stack.layers", [](auto& s) { Maf(s).set_layers(4'294'967'295U); }},
+      {"flow.stack.hidden_sizes", [](auto& s) { Maf(s).add_hidden_sizes(0); }},
+      {"flow.stack.hidden_sizes", [](auto& s) { Maf(s).add_hidden_sizes(4'294'967'295U); }},
+      {"flow.stack.hidden_sizes",
        [](auto& s) {
          for (int i = 0; i < 17; ++i) Maf(s).add_hidden_sizes(8);
        }},
-      {"flow.maf.hidden_sizes",
+      {"flow.stack.hidden_sizes",
        [](auto& s) {
          Maf(s).set_residual(true);
          for (const std::uint32_t size : {8U, 8U, 16U}) Maf(s).add_hidden_sizes(size);
        }},
-      {"flow.maf.mixing", [](auto& s) { Maf(s).set_mixing(static_cast<v1::Mixing>(99)); }},
-      {"flow.maf.activation",
+      {"flow.stack.mixing", [](auto& s) { Maf(s).set_mixing(static_cast<v1::Mixing>(99)); }},
+      {"flow.stack.activation",
        [](auto& s) { Maf(s).set_activation(static_cast<v1::Activation>(-1)); }},
       {"options.batch_size", [](auto& s) { Options(s).set_batch_size(65'537); }},
       {"options.max_epochs", [](auto& s) { Options(s).set_max_epochs(4'000'000'000U); }},
@@ -193,8 +193,9 @@ TEST(TrainSpec, ColumnsMustMatchTheTable) {
 
 TEST(TrainSpec, TheFlowHasALimitAtTheWidthOfTheTable) {
   TrainRequest request;
-  request.architecture.layers = 1;
-  request.architecture.hidden_sizes = {10};
+  request.flow.stack.architecture = Architecture::kMaf;
+  request.flow.stack.layers = 1;
+  request.flow.stack.hidden_sizes = {10};
   constexpr Limits kFewParameters{.max_parameters = 200};
   EXPECT_TRUE(CheckWidth(request, 2, kFewParameters).ok());
   const absl::Status status = CheckWidth(request, 20, kFewParameters);

@@ -91,8 +91,8 @@ void ExpectGoodCallsWork(InProcessServer& server) {
 
 }  // namespace
 
-void ExpectRefused(const std::vector<BadCall>& calls) {
-  InProcessServer server;
+void ExpectRefused(const std::vector<BadCall>& calls, const std::function<void(Config&)>& adjust) {
+  InProcessServer server(adjust);
   ExpectGoodCallsWork(server);
   for (const BadCall& test : calls) {
     SCOPED_TRACE(test.what);

@@ -20,7 +20,8 @@ struct BadCall {
 
 // Sends each through a real server: it gets its code and names its field, the same server answers
 // good calls afterwards, and nothing is published under the name "bad".
-void ExpectRefused(const std::vector<BadCall>& calls);
+void ExpectRefused(
+    const std::vector<BadCall>& calls, const std::function<void(Config&)>& adjust = [](Config&) {});
 
 // A call that is good until `spoil` changes its request.
 template <typename Request>

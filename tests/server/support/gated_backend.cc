@@ -23,6 +23,12 @@ class GatedBackend final : public Backend {
     gate_->Pass();
     return cpu_->LogProb(weights, x, context, log_prob, std::move(stop));
   }
+  absl::Status LogProbGradient(const DeviceWeights& weights, RowsView<const float> x,
+                               RowsView<const float> context, std::span<double> log_prob,
+                               RowsView<float> gradient, std::stop_token stop) override {
+    gate_->Pass();
+    return cpu_->LogProbGradient(weights, x, context, log_prob, gradient, std::move(stop));
+  }
   absl::Status ChainTerms(const DeviceWeights& weights, RowsView<const float> x,
                           RowsView<const float> context, RowsView<double> terms,
                           std::stop_token stop) override {

@@ -148,8 +148,8 @@ v1::ErrorDetail DetailOf(const grpc::Status& status) {
 v1::TrainSpec QuickSpec(const std::string& name) {
   v1::TrainSpec spec;
   spec.set_name(name);
-  spec.mutable_flow()->mutable_maf()->set_layers(1);
-  spec.mutable_flow()->mutable_maf()->add_hidden_sizes(4);
+  spec.mutable_flow()->mutable_stack()->set_layers(1);
+  spec.mutable_flow()->mutable_stack()->add_hidden_sizes(4);
   spec.mutable_options()->set_max_epochs(2);
   return spec;
 }

@@ -13,7 +13,7 @@ Model SmallModel(std::uint64_t seed) {
   Model model;
   model.spec.dim = 3;
   model.spec.seed = seed;
-  model.spec.maf = MafSpec{.layers = 2, .hidden_sizes = {8}, .mixing = Mixing::kNone};
+  model.spec.stack = StackSpec{.layers = 2, .hidden_sizes = {8}, .mixing = Mixing::kNone};
   const auto flow = Flow::Create(model.spec);
   model.parameters = (*flow)->InitialParameters();
 

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Samples of base distributions.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+
+#include "core/cpu/base_parameters.h"
+#include "core/cpu/cpu_kernels.h"
+#include "core/math/normal.h"
+
+namespace millrace {
+
+using cpu::AddGradients;
+using cpu::Column;
+using cpu::PaddedRows;
+using cpu::ValueOf;
+
+namespace {
+
+using Words = std::array<Pack, 4>;
+
+// The words of rows first .. first + kWidth, columns 4 quad .. 4 quad + 3.
+template <typename Convert>
+Words WordsAt(std::uint64_t seed, std::uint64_t first, int quad, const Convert& convert) {
+  Words words;
+  for (int i = 0; i < Pack::kWidth; ++i) {
+    const auto w =
+        NormalWords(seed, first + static_cast<std::uint64_t>(i), static_cast<std::uint32_t>(quad));
+    for (int k = 0; k < 4; ++k) words[k].v[i] = convert(w[k]);
+  }
+  return words;
+}
+
+float Unsigned(std::uint32_t word) { return static_cast<float>(word); }
+float Signed(std::uint32_t word) { return static_cast<float>(static_cast<std::int32_t>(word)); }
+
+void SampleNormals(std::uint64_t seed, std::uint64_t first_row, Matrix z) {
+  for (int quad = 0; 4 * quad < z.cols; ++quad) {
+    for (int r = 0; r < PaddedRows(z); r += Pack::kWidth) {
+      const Words words = WordsAt(seed, first_row + r, quad, Unsigned);
+      const NormalPair<Pack> low = BoxMuller(words[0], words[1]);
+      const NormalPair<Pack> high = BoxMuller(words[2], words[3]);
+      const Words normals = {low.first, low.second, high.first, high.second};
+      for (int k = 0; k < 4 && 4 * quad + k < z.cols; ++k)
+        normals[k].Store(Column(z, 4 * quad + k) + r);
+    }
+  }
+}
+
+// One word a number.
+template <typename Sample>
+void SampleByWord(std::uint64_t seed, std::uint64_t first_row, const Sample& sample, Matrix z) {
+  for (int quad = 0; 4 * quad < z.cols; ++quad) {
+    for (int r = 0; r < PaddedRows(z); r += Pack::kWidth) {
+      const Words words = WordsAt(seed, first_row + r, quad, Signed);
+      for (int k = 0; k < 4 && 4 * quad + k < z.cols; ++k)
+        sample(SignedUniform(words[k])).Store(Column(z, 4 * quad + k) + r);
+    }
+  }
+}
+
+// use(sample, column, row) for whole packs of Student-t samples: two words a number.
+template <typename Use>
+void ForEachStudentT(const BaseLayer& layer, Weights weights, std::uint64_t seed,
+                     std::uint64_t first_row, int rows, int cols, const Use& use) {
+  for (int pair = 0; 2 * pair < cols; ++pair) {
+    for (int r = 0; r < RoundUp(rows, kRowAlign); r += Pack::kWidth) {
+      const Words words = WordsAt(seed, first_row + r, pair, Unsigned);
+      for (int c = 2 * pair; c < std::min(2 * pair + 2, cols); ++c) {
+        const StudentTDensity density(ReadBaseColumn(layer, 0, c, ValueOf(weights)).shape);
+        const int w = c % 2 * 2;
+        use(SampleStudentT(Pack(static_cast<float>(density.freedom)), words[w], words[w + 1]), c, r,
+            density);
+      }
+    }
+  }
+}
+
+// In standard position.
+void SampleStandard(const BaseLayer& layer, Weights weights, std::uint64_t seed,
+                    std::uint64_t first_row, Matrix z) {
+  switch (layer.kind) {
+    case BaseLayer::Kind::kNormal:
+      return SampleNormals(seed, first_row, z);
+    case BaseLayer::Kind::kUniform:
+      return SampleByWord(
+          seed, first_row, [](Pack v) { return CentredUniformSample(v); }, z);
+    case BaseLayer::Kind::kLogistic:
+      return SampleByWord(
+          seed, first_row, [](Pack v) { return LogisticSample(v); }, z);
+    case BaseLayer::Kind::kStudentT:
+      return ForEachStudentT(layer, weights, seed, first_row, z.rows, z.cols,
+                             [&](const StudentTSample<Pack>& sample, int c, int r, const auto&) {
+                               sample.value.Store(Column(z, c) + r);
+                             });
+  }
+}
+
+}  // namespace
+
+void CpuKernels::SampleBase(const BaseLayer& layer, Weights weights, std::uint64_t seed,
+                            std::uint64_t first_row, double temperature, Matrix z) const {
+  SampleStandard(layer, weights, seed, first_row, z);
+  const auto value = ValueOf(weights);
+  if (layer.components > 1) {
+    const BaseWeights component_weights = ReadBaseWeights(layer, value);
+    for (int r = 0; r < z.rows; ++r) {
+      const int k = DrawComponent(component_weights, seed, first_row + r);
+      for (int c = 0; c < z.cols; ++c) {
+        const BaseColumn column = ReadBaseColumn(layer, k, c, value);
+        float& sample = Column(z, c)[r];
+        sample =
+            static_cast<float>(column.location + temperature * std::exp(column.log_scale) * sample);
+      }
+    }
+    return;
+  }
+  for (int c = 0; c < z.cols; ++c) {
+    const BaseColumn column = ReadBaseColumn(layer, 0, c, value);
+    const bool uniform = layer.kind == BaseLayer::Kind::kUniform;
+    const double centre = uniform ? 0.5 * layer.low + 0.5 * layer.high : column.location;
+    const double scale = uniform ? std::min(temperature, 1.0) * (layer.high - layer.low)
+                                 : temperature * std::exp(column.log_scale);
+    for (int r = 0; r < PaddedRows(z); r += Pack::kWidth) {
+      float* sample = Column(z, c) + r;
+      (Pack(static_cast<float>(centre)) + Pack(static_cast<float>(scale)) * Pack::Load(sample))
+          .Store(sample);
+    }
+  }
+}
+
+void CpuKernels::SampleBaseAdjoint(const BaseLayer& layer, Weights weights, std::uint64_t seed,
+                                   std::uint64_t first_row, ConstMatrix z, ConstMatrix grad,
+                                   Arena& arena, Gradients gradients) const {
+  const Arena::Scope scope(arena);
+  const auto value = ValueOf(weights);
+  const Matrix shape_slope = arena.NewMatrix(z.rows, z.cols);  // of samples in standard position
+  std::fill_n(Column(shape_slope, 0),
+              static_cast<std::ptrdiff_t>(shape_slope.stride) * shape_slope.cols, 0.0f);
+  if (layer.kind == BaseLayer::Kind::kStudentT)
+    ForEachStudentT(layer, weights, seed, first_row, z.rows, z.cols,
+                    [&](const StudentTSample<Pack>& sample, int c, int r, const auto& density) {
+                      (sample.freedom_slope * Pack(static_cast<float>(density.freedom_slope)))
+                          .Store(Column(shape_slope, c) + r);
+                    });
+  const Matrix bars = arena.NewMatrix(z.rows, 3);
+  for (int c = 0; c < z.cols; ++c) {
+    const BaseColumn column = ReadBaseColumn(layer, 0, c, value);
+    const Pack location(static_cast<float>(column.location));
+    const Pack scale(static_cast<float>(std::exp(column.log_scale)));
+    for (int r = 0; r < PaddedRows(z); r += Pack::kWidth) {
+      const Pack z_bar = Pack::Load(Column(grad, c) + r);
+      z_bar.Store(Column(bars, 0) + r);
+      (z_bar * (Pack::Load(Column(z, c) + r) - location)).Store(Column(bars, 1) + r);
+      (z_bar * scale * Pack::Load(Column(shape_slope, c) + r)).Store(Column(bars, 2) + r);
+    }
+    AddGradients(layer, column, 0, c, bars, gradients);
+  }
+}
+
+}  // namespace millrace

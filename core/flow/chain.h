@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Chains of layers: what makes one valid, and its transforms.
+#ifndef MILLRACE_CORE_FLOW_CHAIN_H_
+#define MILLRACE_CORE_FLOW_CHAIN_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "core/exec/parameters.h"
+#include "core/flow/flow_spec.h"
+#include "core/transforms/transform.h"
+
+namespace millrace {
+
+// Errors name fields below `path`.
+
+// INVALID_ARGUMENT unless hidden sizes are in range and fit the kind of network; `smallest` is the
+// least hidden size.
+absl::Status ValidateNetwork(const std::string& path, const NetworkShape& network, int smallest);
+
+// INVALID_ARGUMENT unless each layer is one transform with sizes in range, takes all values that
+// the layers before give, real numbers at first, and the last gives just the values of the base.
+absl::Status ValidateChain(const std::string& path, const std::vector<LayerSpec>& chain, int dim,
+                           int context_dim, const BaseSpec& base);
+
+// Parameters of a valid layer, padding aside; never overflows.
+double EstimateParameters(const LayerSpec& layer, int dim, int context_dim);
+
+// The transforms of a valid chain. Parameters are added to the layout as "<i>.<transform>.<name>".
+std::vector<std::unique_ptr<const Transform>> BuildChain(const std::vector<LayerSpec>& chain,
+                                                         int dim, int context_dim,
+                                                         std::uint64_t seed,
+                                                         ParameterLayout& layout);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_CORE_FLOW_CHAIN_H_

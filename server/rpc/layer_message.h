@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// millrace.v1.Layer and what it stands for.
+#ifndef MILLRACE_SERVER_RPC_LAYER_MESSAGE_H_
+#define MILLRACE_SERVER_RPC_LAYER_MESSAGE_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/flow/layer_spec.h"
+#include "millrace/v1/layer.pb.h"
+#include "server/rpc/enum_table.h"
+
+namespace millrace {
+
+const EnumTable<Activation, v1::Activation>& ActivationTable();
+const EnumTable<Mask, v1::Mask>& MaskTable();
+
+// INVALID_ARGUMENT naming the field, below `path`, for an unknown enum value or a layer without
+// transform. What is out of range stays so, and is named by the core's own checks.
+absl::StatusOr<LayerSpec> ReadLayer(const std::string& path, const v1::Layer& message);
+
+void WriteLayer(const LayerSpec& layer, v1::Layer* message);
+
+}  // namespace millrace
+
+#endif  // MILLRACE_SERVER_RPC_LAYER_MESSAGE_H_

@@ -41,7 +41,7 @@ LAYERS = {
     "core/io": Layer(_MODEL, ABSL | {"json", "zlib"}),
     "core/score": Layer(_MODEL, ABSL),
     "core/train": Layer(_MODEL + ("core/io", "core/score"), ABSL | {"zlib"}),
-    "core/examples": Layer(_CORE + ("core/cpu", "core/cuda"), ABSL),
+    "core/examples": Layer(_CORE + ("core/cpu", "core/cuda"), ABSL | {"zlib"}),
     "server/app": Layer(_CORE, ABSL),
     "server/metrics": Layer(_CORE + ("server/app",), ABSL | {"prometheus"}),
     "server/rpc": Layer(_CORE + ("server/app",), WIRE),

@@ -4,8 +4,6 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -13,18 +11,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/data/column_model.h"
+#include "tests/support/data_folder.h"
 
 namespace millrace {
 namespace {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
-
-std::filesystem::path DataFolder() {
-  const char* folder = std::getenv("MILLRACE_DATA");
-  return folder != nullptr ? std::filesystem::path(folder)
-                           : std::filesystem::path(MILLRACE_SOURCE_DIR) / ".." / "shared" / "data";
-}
 
 // The rows of a .csv.gz without a header; none where there is no such file.
 std::vector<std::vector<double>> ReadTable(const std::string& name) {

@@ -59,12 +59,16 @@ Upload UploadAll(const v1::TrainSpec& spec, const TableSource& source, std::int6
 
 // The next piece of a Sample stream: chunks follow one another without gaps, equally wide.
 absl::StatusOr<Table> NextChunk(const v1::SampleResponse& response, std::uint64_t expected_row,
-                                const Table& previous) {
+                                std::uint64_t total, const Table& previous) {
   absl::StatusOr<Table> chunk = FromMatrix(response.rows());
   if (!chunk.ok()) return chunk;
   if (response.first_row() != expected_row) {
     return absl::InternalError(absl::StrCat("the server sent sample ", response.first_row(),
                                             " where sample ", expected_row, " was due"));
+  }
+  if (static_cast<std::uint64_t>(chunk->rows) > total - expected_row) {
+    return absl::InternalError(
+        absl::StrCat("the server sent more samples than the ", total, " asked for"));
   }
   if (expected_row == 0) {
     chunk->column_names = {response.column_names().begin(), response.column_names().end()};
@@ -143,7 +147,7 @@ absl::StatusOr<std::uint64_t> Client::Sample(const ModelRef& model, const Sample
   Table chunk;
   absl::Status fault;
   while (fault.ok() && patience.Wait([&] { return stream->Read(&response); })) {
-    absl::StatusOr<Table> next = NextChunk(response, rows, chunk);
+    absl::StatusOr<Table> next = NextChunk(response, rows, expected, chunk);
     if (next.ok()) {
       chunk = *std::move(next);
       rows += static_cast<std::uint64_t>(chunk.rows);

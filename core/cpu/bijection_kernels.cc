@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scalar bijections column by column, and the base density.
+// Scalar bijections column by column.
 #include <array>
 
 #include "core/cpu/block.h"

@@ -77,10 +77,15 @@ auto WithBaseDensity(const BaseLayer& layer, double shape, const Use& use) {
   __builtin_unreachable();
 }
 
-// ln of the sum of exponentials of element `row` of all vectors; finite where the largest is.
+// ln of the sum of exponentials of element `row` of all vectors; finite where the largest is, NaN
+// where any is.
 inline double LogSumExp(Vectors terms, int row) {
   double largest = -INFINITY;
-  for (int k = 0; k < terms.count; ++k) largest = std::max(largest, terms[k].data[row]);
+  for (int k = 0; k < terms.count; ++k) {
+    const double term = terms[k].data[row];
+    if (std::isnan(term)) return term;
+    largest = std::max(largest, term);
+  }
   if (!std::isfinite(largest)) return largest;
   double sum = 0.0;
   for (int k = 0; k < terms.count; ++k) sum += std::exp(terms[k].data[row] - largest);

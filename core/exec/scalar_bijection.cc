@@ -5,6 +5,18 @@
 
 namespace millrace {
 
+bool ScalarBijection::HasBins() const {
+  switch (kind) {
+    case Kind::kLinearSpline:
+    case Kind::kQuadraticSpline:
+    case Kind::kRationalQuadratic:
+    case Kind::kNormalMixture:
+      return true;
+    default:
+      return false;
+  }
+}
+
 int ScalarBijection::parameters() const {
   return WithFormula(*this, [](const auto& formula) { return formula.parameters(); });
 }

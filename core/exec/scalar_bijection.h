@@ -31,7 +31,7 @@ struct ScalarBijection {
   int bins = 8;        // of splines, [kMinBins, kMaxBins]; components of mixtures, [1, kMaxBins]
   double bound = 5.0;  // of splines with linear tails
 
-  bool HasBins() const { return kind >= Kind::kLinearSpline; }
+  bool HasBins() const;
   int parameters() const;   // of one value
   Interval domain() const;  // what Forward is meant for
   Interval range() const;   // what Inverse is meant for

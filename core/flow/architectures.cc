@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/flow/architectures.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -8,6 +9,7 @@
 #include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
 #include "core/flow/chain.h"
+#include "core/math/low_rank.h"
 
 namespace millrace {
 namespace {
@@ -35,6 +37,8 @@ ScalarBijection BijectionOf(const StackSpec& stack) {
 }
 
 NetworkShape NetworkOf(const StackSpec& stack) {
+  if (stack.architecture == Architecture::kResidual)
+    return {.hidden_sizes = stack.hidden_sizes, .activation = Activation::kTanh};
   return {stack.hidden_sizes, stack.residual, stack.activation};
 }
 
@@ -98,6 +102,17 @@ absl::Status ValidateStack(const StackSpec& stack, int dim, int context_dim) {
     const bool both = traits.autoregressive && context_dim > 0 && dim > 1;
     MILLRACE_RETURN_IF_ERROR(ValidateNetwork("flow.stack", NetworkOf(stack), both ? 2 : 1));
   }
+  if (stack.architecture == Architecture::kResidual)
+    for (const int size : stack.hidden_sizes)
+      MILLRACE_RETURN_IF_ERROR(
+          CheckRange("flow.stack.hidden_sizes", size, 1, ResidualLayer::kMaxHiddenSize));
+  if (traits.spline) MILLRACE_RETURN_IF_ERROR(ValidateBijection("flow.stack", BijectionOf(stack)));
+  if (traits.mixture)
+    MILLRACE_RETURN_IF_ERROR(
+        CheckRange("flow.stack.components", stack.components, 1, ScalarBijection::kMaxBins));
+  if (stack.architecture == Architecture::kSylvester)
+    MILLRACE_RETURN_IF_ERROR(
+        CheckRange("flow.stack.width", stack.width, 1, std::min(dim, LowRank::kMaxWidth)));
   if (traits.coupling && dim == 1 && context_dim == 0)
     return InvalidArgument("flow.stack.architecture", NameOf(stack.architecture),
                            "an autoregressive one: with one column a coupling has none to keep");

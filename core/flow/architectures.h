@@ -30,7 +30,7 @@ const char* NameOf(Architecture architecture);
 // The chain of a valid spec, data first: that of its stack, or its own.
 std::vector<LayerSpec> ChainOf(const FlowSpec& spec);
 
-// Parameters a valid spec asks for, padding aside; never overflows.
+// Floats that the parameters of a valid spec take, about, their padding included; never overflows.
 double EstimateParameters(const FlowSpec& spec);
 
 }  // namespace millrace

@@ -57,8 +57,8 @@ class TrainSession {
   virtual ~TrainSession() = default;
 
   // The gradient that follows is that of the loss plus the mean over rows of penalty * s^2, summed
-  // over the log-scales s that autoregressive layers condition; 0 at first. The loss itself stays
-  // plain.
+  // over the log-scales s that autoregressive and coupling layers condition; 0 at first. The loss
+  // itself stays plain.
   void set_log_scale_penalty(double penalty) { log_scale_penalty_ = penalty; }
 
   struct LossAndGradient {

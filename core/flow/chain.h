@@ -16,6 +16,10 @@ namespace millrace {
 
 // Errors name fields below `path`.
 
+// INVALID_ARGUMENT for kStandardise, and unless bins and bound, where the bijection has them, are
+// in range.
+absl::Status ValidateBijection(const std::string& path, const ScalarBijection& bijection);
+
 // INVALID_ARGUMENT unless hidden sizes are in range and fit the kind of network; `smallest` is the
 // least hidden size.
 absl::Status ValidateNetwork(const std::string& path, const NetworkShape& network, int smallest);
@@ -25,7 +29,7 @@ absl::Status ValidateNetwork(const std::string& path, const NetworkShape& networ
 absl::Status ValidateChain(const std::string& path, const std::vector<LayerSpec>& chain, int dim,
                            int context_dim, const BaseSpec& base);
 
-// Parameters of a valid layer, padding aside; never overflows.
+// Floats that a valid layer's parameters take, about, their padding included; never overflows.
 double EstimateParameters(const LayerSpec& layer, int dim, int context_dim);
 
 // The transforms of a valid chain. Parameters are added to the layout as "<i>.<transform>.<name>".

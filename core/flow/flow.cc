@@ -15,9 +15,9 @@ absl::StatusOr<std::shared_ptr<const Flow>> Flow::Create(const FlowSpec& spec) {
   MILLRACE_RETURN_IF_ERROR(Validate(spec));
   const double parameters = EstimateParameters(spec);
   if (parameters > static_cast<double>(kMaxParameters))
-    return absl::ResourceExhaustedError(absl::StrCat("flow: about ", parameters,
-                                                     " parameters, at most ", kMaxParameters,
-                                                     " are allowed; use fewer or narrower layers"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("flow: about ", parameters, " parameters with their padding, at most ",
+                     kMaxParameters, " are allowed; use fewer or narrower layers"));
   std::shared_ptr<Flow> flow(new Flow(spec));
   flow->transforms_ =
       BuildChain(ChainOf(spec), spec.dim, spec.context_dim, spec.seed, flow->layout_);

@@ -24,7 +24,7 @@ namespace millrace {
 class Flow {
  public:
   // INVALID_ARGUMENT when the spec contradicts itself (see Validate), RESOURCE_EXHAUSTED when it
-  // has more than kMaxParameters parameters.
+  // has more than kMaxParameters parameters, their padding included.
   static absl::StatusOr<std::shared_ptr<const Flow>> Create(const FlowSpec& spec);
   static constexpr std::size_t kMaxParameters = std::size_t{1} << 28;
 

@@ -48,14 +48,16 @@ struct StackSpec {
   Architecture architecture = Architecture::kMaf;
   int layers = 5;  // [0, kMaxLayers]; 0 leaves the linear layers alone: a Gaussian, but for
                    // heavy_tails. MADE and MADE-MoG have at most 1
-  std::vector<int> hidden_sizes = {100, 100};  // these three are a NetworkShape
+  std::vector<int> hidden_sizes = {100, 100};  // these three are a NetworkShape; of residual flows,
+                                               // sizes to ResidualLayer::kMaxHiddenSize
   bool residual = false;
   Mixing mixing = Mixing::kReverse;
   Activation activation = Activation::kRelu;
   bool act_norm = false;     // an ActNorm (Kingma, Dhariwal 2018) before each layer
   bool batch_norm = false;   // a batch-norm (Dinh et al. 2017) after each layer
   bool whiten = false;       // an LU layer in front, initialised to whiten the training rows, so
-                             // that the untrained flow is their full-covariance Gaussian
+                             // that the untrained flow of affine, additive or spline layers is
+                             // their full-covariance Gaussian
   bool heavy_tails = false;  // the identity that goes on as a logarithm (core/math/log_tails.h) at
                              // the end
   Mask mask = Mask::kAlternating;  // of couplings; every other layer keeps what the last one moved

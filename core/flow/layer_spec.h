@@ -34,13 +34,13 @@ struct CouplingLayer {
   NetworkShape network = {};
   Mask mask = Mask::kAlternating;
   bool flip = false;  // exchange kept and moved columns
-  int draw = 0;       // random masks of the same draw keep the same columns
+  int draw = 0;       // [0, 1000]; random masks of the same draw keep the same columns
   friend bool operator==(const CouplingLayer&, const CouplingLayer&) = default;
 };
 
 struct PermutationLayer {
   bool reverse = false;  // else random
-  int draw = 0;          // random permutations of the same draw are the same
+  int draw = 0;          // [0, 1000]; random permutations of the same draw are the same
   friend bool operator==(const PermutationLayer&, const PermutationLayer&) = default;
 };
 
@@ -49,8 +49,10 @@ struct LinearLayer {
   enum class Start {
     kIdentity,
     kWhiten,    // whitens the training rows
-    kRotation,  // a random rotation, in PLU form with P fixed
+    kRotation,  // a random rotation, in PLU form with P fixed; of at most kMaxRotationDim columns
   };
+  static constexpr int kMaxRotationDim = 512;
+
   Start start = Start::kIdentity;
   friend bool operator==(const LinearLayer&, const LinearLayer&) = default;
 };
@@ -61,7 +63,9 @@ struct NormLayer {
 };
 
 struct ResidualLayer {
-  NetworkShape network = {};
+  static constexpr int kMaxHiddenSize = 1024;  // the bound that guards the inverse is O(size^3)
+
+  NetworkShape network = {.activation = Activation::kTanh};  // not residual itself, always tanh
   friend bool operator==(const ResidualLayer&, const ResidualLayer&) = default;
 };
 
@@ -75,7 +79,8 @@ struct LayerSpec {
   std::optional<NormLayer> norm = std::nullopt;
   std::optional<VectorBijection> vector = std::nullopt;
   std::optional<ResidualLayer> residual = std::nullopt;
-  bool inverse = false;  // the transform the other way round
+  bool inverse = false;  // the transform the other way round; not of layers that start from the
+                         // training rows: norm, and linear with kWhiten
   friend bool operator==(const LayerSpec&, const LayerSpec&) = default;
 };
 

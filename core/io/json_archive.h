@@ -159,10 +159,13 @@ class JsonReader : public JsonFault {
       json.is_string() ? void(value = json.get<std::string>()) : Fail("not a string");
     } else if constexpr (internal::IsVector<T>::value) {
       if (!json.is_array()) return Fail("not an array");
-      value.resize(json.size());
-      for (std::size_t i = 0; i < value.size(); ++i) {
+      // Grows with the elements that are right, so that a forged array costs no more than its text.
+      value.clear();
+      for (std::size_t i = 0; i < json.size() && status().ok(); ++i) {
         const Step step(path_, absl::StrCat("[", i, "]"));
-        Read(json[i], value[i]);
+        typename T::value_type element{};
+        Read(json[i], element);
+        value.push_back(std::move(element));
       }
     } else {
       if (!json.is_object()) return Fail("not an object");

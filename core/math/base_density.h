@@ -82,7 +82,7 @@ struct StudentTDensity {
 
   template <typename T>
   MILLRACE_HOST_DEVICE T LogDensity(T w) const {
-    return T(log_normaliser) - T(0.5 * (freedom + 1.0)) * Log1p(w * w * T(1.0 / freedom));
+    return T(log_normaliser) - T(0.5 * (freedom + 1.0)) * LogOnePlusShare(w);
   }
   template <typename T>
   MILLRACE_HOST_DEVICE T Slope(T w) const {
@@ -91,9 +91,18 @@ struct StudentTDensity {
   template <typename T>
   MILLRACE_HOST_DEVICE T ShapeSlope(T w) const {
     const T q = w * w * T(1.0 / freedom);
-    const T by_freedom = T(log_normaliser_slope) - T(0.5f) * Log1p(q) +
-                         T(0.5 * (freedom + 1.0) / freedom) * q / (T(1.0f) + q);
+    const T finite = Clamp(q, T(0.0f), T(1e30f));
+    const T by_freedom = T(log_normaliser_slope) - T(0.5f) * LogOnePlusShare(w) +
+                         T(0.5 * (freedom + 1.0) / freedom) * finite / (T(1.0f) + finite);
     return by_freedom * T(freedom_slope);
+  }
+
+  // ln(1 + w^2 / nu), of every finite w: beyond 1e15 the 1 is nothing, and the square may overflow.
+  template <typename T>
+  MILLRACE_HOST_DEVICE T LogOnePlusShare(T w) const {
+    const T size = Abs(w);
+    const T log = Log1p(Select(size < T(1e15f), w * w * T(1.0 / freedom), size));
+    return Select(size < T(1e15f), log, T(2.0f) * log - T(Log(freedom)));
   }
 
   double freedom;        // nu

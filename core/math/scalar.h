@@ -23,7 +23,7 @@ MILLRACE_HOST_DEVICE inline float Cbrt(float x) { return std::cbrt(x); }
 MILLRACE_HOST_DEVICE inline double Cbrt(double x) { return std::cbrt(x); }
 MILLRACE_HOST_DEVICE inline float Abs(float x) { return std::fabs(x); }
 MILLRACE_HOST_DEVICE inline double Abs(double x) { return std::fabs(x); }
-// sin(2 pi x) and cos(2 pi x), x in [0, 1).
+// sin(2 pi x) and cos(2 pi x); packs take |x| < 2^20.
 MILLRACE_HOST_DEVICE inline float SinTurn(float x) { return std::sin(6.28318530717958648f * x); }
 MILLRACE_HOST_DEVICE inline double SinTurn(double x) { return std::sin(6.283185307179586477 * x); }
 MILLRACE_HOST_DEVICE inline float CosTurn(float x) { return std::cos(6.28318530717958648f * x); }
@@ -55,11 +55,11 @@ MILLRACE_HOST_DEVICE inline T WithSignOf(T x, T magnitude) {
 }
 
 // ln(1 + x) of x >= 0, to the relative accuracy of Log: what rounding takes from 1 + x is made
-// good.
+// good where it is anything. Infinity gives infinity.
 template <typename T>
 MILLRACE_HOST_DEVICE inline T Log1p(T x) {
   const T sum = T(1.0f) + x;
-  return Log(sum) + (x - (sum - T(1.0f))) / sum;
+  return Log(sum) + Select(x < T(1e18f), (x - (sum - T(1.0f))) / sum, T(0.0f));
 }
 
 }  // namespace millrace

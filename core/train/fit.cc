@@ -149,7 +149,8 @@ class Run {
                                  ? std::min(1.0, options_.gradient_clip_norm /
                                                      std::max(gradient.gradient_norm, 1e-12))
                                  : 1.0,
-           .ema_decay = options_.ema_decay});
+           .ema_decay = options_.ema_decay,
+           .statistics_rate = weight * AdamStep().statistics_rate});
     }
     rows_seen_ = seen;
     return sum / static_cast<double>(seen);

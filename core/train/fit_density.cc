@@ -62,22 +62,24 @@ class StandardisedTarget final : public FlowTarget {
     for (std::int64_t r = 0; r < x.rows; ++r) {
       MILLRACE_RETURN_IF_ERROR(Check(rows.view(), r, log_density[r], slope.view()));
       for (int c = 0; c < x.cols; ++c) {
-        const double unit = UnitAt(c, x(r, c));
+        // d value / d standardised value is the scale times the exponential of this.
+        const double beyond = Beyond(x(r, c));
+        const double scale = columns_.columns()[c].scale;
         constexpr double kMost = std::numeric_limits<float>::max();
         gradient(r, c) = std::isfinite(log_density[r])
-                             ? static_cast<float>(std::clamp(slope(r, c) * unit, -kMost, kMost))
+                             ? static_cast<float>(std::clamp(slope(r, c) * scale * std::exp(beyond),
+                                                             -kMost, kMost))
                              : 0.0f;
-        log_density[r] += std::log(unit);
+        log_density[r] += std::log(scale) + beyond;
       }
     }
     return absl::OkStatus();
   }
 
  private:
-  // d value / d standardised value.
-  double UnitAt(int c, double standardised) const {
-    const double beyond = std::max(0.0, std::abs(standardised) / kFarthest - 1.0);
-    return columns_.columns()[c].scale * std::exp(beyond);
+  // Finite, and so is its exponential, for samples beyond the image of the largest double as well.
+  static double Beyond(double standardised) {
+    return std::max(0.0, std::min(std::abs(standardised), kLargestStandardised) / kFarthest - 1.0);
   }
 
   static absl::Status Check(RowsView<const double> rows, std::int64_t r, double log_density,

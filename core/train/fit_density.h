@@ -76,9 +76,11 @@ struct FitDensityRequest {
 //
 // INVALID_ARGUMENT for columns, options or flow out of range, and naming row and value where the
 // target is NaN, +infinity, or has a derivative that is not finite; UNIMPLEMENTED for a base that
-// CheckSampleGradient refuses; FAILED_PRECONDITION as FitByReverseKl, and when samples of the
-// fitted model are not finite; CANCELLED when stopped; or what the target returned. Blocks for as
-// long as it takes. Deterministic but for max_duration.
+// CheckSampleGradient refuses; RESOURCE_EXHAUSTED when batch_size times columns exceeds 2^25, or
+// samples times columns 2^28; FAILED_PRECONDITION as FitByReverseKl, and when samples of the fitted
+// model are not finite or the target's values there are too far apart for figures; CANCELLED when
+// stopped; or what the target returned. Blocks for as long as it takes. Deterministic but for
+// max_duration.
 absl::StatusOr<Model> FitDensity(const FitDensityRequest& request, TargetDensity& target,
                                  Backend& backend, const ProgressCallback& progress,
                                  std::stop_token stop);

@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
 #include "core/score/density.h"
 #include "core/train/importance.h"
@@ -18,6 +21,10 @@ namespace millrace {
 namespace {
 
 constexpr int kSamples = 20000;
+// Numbers of a batch, of which a step holds several copies, and of all samples that are drawn after
+// the fit, of which only a batch is held at a time.
+constexpr std::int64_t kMostBatchNumbers = std::int64_t{1} << 25;
+constexpr std::int64_t kMostSampleNumbers = std::int64_t{1} << 28;
 constexpr double kDefaultFalsePositiveRate = 0.01;
 // Below it a person is warned.
 constexpr double kFewEffectiveSamples = 0.1;
@@ -55,6 +62,7 @@ class Fitting {
         stop_(std::move(stop)) {}
 
   absl::StatusOr<Model> Run(const ProgressCallback& progress) {
+    MILLRACE_RETURN_IF_ERROR(CheckSizes());
     MILLRACE_RETURN_IF_ERROR(CheckSampleGradient(model_->spec.base));
     MILLRACE_ASSIGN_OR_RETURN(const std::shared_ptr<const Flow> flow, Flow::Create(model_->spec));
     MILLRACE_RETURN_IF_ERROR(Optimise(flow, progress));
@@ -65,6 +73,20 @@ class Fitting {
   }
 
  private:
+  absl::Status CheckSizes() const {
+    const std::int64_t columns = model_->spec.dim;
+    const auto check = [&](const char* field, std::int64_t points, std::int64_t most) {
+      if (points * columns <= most) return absl::OkStatus();
+      return MakeError(
+          absl::StatusCode::kResourceExhausted,
+          {.field = field,
+           .value = absl::StrCat(points, " points of ", columns, " columns"),
+           .expected = absl::StrCat("at most ", most / columns, " points of as many columns")});
+    };
+    MILLRACE_RETURN_IF_ERROR(check("options.batch_size", options_.batch_size, kMostBatchNumbers));
+    return check("options.samples", samples_, kMostSampleNumbers);
+  }
+
   absl::Status Optimise(const std::shared_ptr<const Flow>& flow, const ProgressCallback& progress) {
     TrainState start;
     start.parameters = std::move(model_->parameters);
@@ -84,6 +106,8 @@ class Fitting {
     if (result.divergences > 0)
       report.warnings.push_back(absl::StrCat("the fit diverged ", result.divergences,
                                              " times and went on with a lower learning rate"));
+    for (const auto& transform : flow->transforms())
+      transform->ConstrainByBound(result.parameters.span());
     model_->parameters = std::move(result.parameters);
     return absl::OkStatus();
   }
@@ -110,12 +134,37 @@ class Fitting {
             "samples of the fitted model overflow single precision; lower learning_rate, or look "
             "for places where the density does not fall off");
       MILLRACE_RETURN_IF_ERROR(fit_.target.Evaluate(x.view(), of_these(log_p), unused.view()));
+      MILLRACE_RETURN_IF_ERROR(CheckDensities(x.view(), of_these(log_p), first));
     }
     if (std::ranges::none_of(log_p, [](double v) { return std::isfinite(v); }))
       return absl::FailedPreconditionError(
           absl::StrCat("the density is 0 at all ", samples_, " samples of the fitted model"));
-    model_->report.density_fit = Compare(log_q, log_p, fit_.normalised);
+    const DensityFit compared = Compare(log_q, log_p, fit_.normalised);
+    for (const double figure : {compared.log_normaliser, compared.divergence,
+                                compared.divergence_error, compared.log_normaliser_error})
+      if (!std::isfinite(figure))
+        return absl::FailedPreconditionError(absl::StrCat(
+            "the density at samples of the fitted model goes from ",
+            *std::ranges::min_element(log_p), " to ", *std::ranges::max_element(log_p),
+            " nats, too far apart to compare with the model; fit for more steps, or give columns "
+            "whose locations and scales are those of the density"));
+    model_->report.density_fit = compared;
     Warn(*model_->report.density_fit);
+    return absl::OkStatus();
+  }
+
+  // Samples from `first` on, standardised; a density is a number, or -infinity.
+  static absl::Status CheckDensities(RowsView<const float> x, std::span<const double> log_p,
+                                     std::int64_t first) {
+    for (std::int64_t r = 0; r < x.rows; ++r) {
+      if (log_p[r] < std::numeric_limits<double>::infinity()) continue;
+      return MakeError(absl::StatusCode::kInvalidArgument,
+                       {.field = "log_density",
+                        .row = first + r,
+                        .value = absl::StrCat(log_p[r], " at the standardised point (",
+                                              absl::StrJoin(x.row(r), ", "), ")"),
+                        .expected = "a number, or -inf where the density is 0"});
+    }
     return absl::OkStatus();
   }
 
@@ -135,12 +184,18 @@ class Fitting {
   absl::Status Calibrate() {
     MILLRACE_ASSIGN_OR_RETURN(const std::unique_ptr<const Density> density,
                               Density::Create(model_, backend_));
-    MILLRACE_ASSIGN_OR_RETURN(const Rows<double> rows,
-                              density->Sample(ComparisonSeed(), 0, samples_, 1.0, stop_));
-    MILLRACE_ASSIGN_OR_RETURN(LogProbResult result, density->LogProb(rows.view(), stop_));
-    model_->report.held_out = NatsOf(result.log_prob, model_->report.log_unit);
-    std::ranges::sort(result.log_prob);
-    model_->calibration = {.log_probs = std::move(result.log_prob),
+    std::vector<double> log_probs;
+    for (int first = 0; first < samples_; first += options_.batch_size) {
+      MILLRACE_ASSIGN_OR_RETURN(
+          const Rows<double> rows,
+          density->Sample(ComparisonSeed(), static_cast<std::uint64_t>(first),
+                          std::min(options_.batch_size, samples_ - first), 1.0, stop_));
+      MILLRACE_ASSIGN_OR_RETURN(const LogProbResult result, density->LogProb(rows.view(), stop_));
+      log_probs.insert(log_probs.end(), result.log_prob.begin(), result.log_prob.end());
+    }
+    model_->report.held_out = NatsOf(log_probs, model_->report.log_unit);
+    std::ranges::sort(log_probs);
+    model_->calibration = {.log_probs = std::move(log_probs),
                            .false_positive_rate = fit_.options.false_positive_rate.value_or(
                                std::max(kDefaultFalsePositiveRate, 1.0 / (samples_ + 1.0)))};
     return absl::OkStatus();

@@ -136,6 +136,7 @@ class Training {
     MILLRACE_RETURN_IF_ERROR(millrace::Fit(
         *session, data, options, progress_ ? ProgressCallback(in_standardised_units) : nullptr,
         [&](const FitState& s) { return checkpoint.Keep(s); }, stop_, state));
+    for (const auto& transform : flow->transforms()) transform->ConstrainByBound(state.best.span());
     checkpoint.Remove();
     ReportFit(state);
     model_->parameters = std::move(state.best);
@@ -199,7 +200,8 @@ class Training {
     const bool better = validation.rows > 1 &&
                         validation.mean > errors * validation.standard_error &&
                         Advantage(flow.calibration, other.calibration).mean >= 0.0;
-    if (better) return Report(std::move(flow));
+    // A chain of the caller's own is trained as it is.
+    if (better || model_->spec.chain) return Report(std::move(flow));
     model_ = std::move(gaussian);
     model_->report.gaussian_fallback = true;
     model_->report.warnings.push_back(

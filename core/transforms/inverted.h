@@ -37,6 +37,9 @@ class Inverted final : public Transform {
   double LipschitzBound(std::span<const float> parameters) const override {
     return transform_->LipschitzBound(parameters);
   }
+  void ConstrainByBound(std::span<float> parameters) const override {
+    transform_->ConstrainByBound(parameters);
+  }
   bool IsTriangular(std::span<const float> parameters) const override {
     return transform_->IsTriangular(parameters);
   }

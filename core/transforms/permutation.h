@@ -13,6 +13,8 @@ class Permutation final : public Transform {
  public:
   explicit Permutation(std::vector<int> order) : order_(std::move(order)) {}
   static Permutation Reverse(int dim);
+  // By the numbers of a stream of core/math/uniform.h; 0 is one as well, although normals under the
+  // same seed are made of the same words.
   static Permutation Random(int dim, std::uint64_t seed, std::uint32_t stream);
 
   void Forward(Pass& pass, Matrix x, Vector log_det) const override;

@@ -224,6 +224,16 @@ void Residual::Constrain(std::span<float> parameters) const {
   }
 }
 
+void Residual::ConstrainByBound(std::span<float> parameters) const {
+  const double bound = LipschitzBound(parameters);
+  if (bound < 1.0) return;
+  const auto factor = static_cast<float>(std::pow(kContraction / bound, 1.0 / layers()));
+  for (int l = 0; l < layers(); ++l) {
+    const Slice weight = network_.LinearPart(l).weight;
+    for (float& value : parameters.subspan(weight.offset, weight.extent())) value *= factor;
+  }
+}
+
 double Residual::LipschitzBound(std::span<const float> parameters) const {
   double bound = 1.0;
   for (int l = 0; l < layers(); ++l)

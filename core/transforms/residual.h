@@ -38,6 +38,8 @@ class Residual final : public Transform {
   void Constrain(std::span<float> parameters) const override;
   // Of g: the product of its layers' norms, each at most 1% above. O(n^3) of their sizes.
   double LipschitzBound(std::span<const float> parameters) const override;
+  // Scales all layers alike, down to a bound of kContraction.
+  void ConstrainByBound(std::span<float> parameters) const override;
   bool IsTriangular(std::span<const float>) const override { return false; }
 
  private:

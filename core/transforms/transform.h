@@ -55,6 +55,10 @@ class Transform {
   // Lipschitz constant, which must be below 1. 0 for others.
   virtual double LipschitzBound(std::span<const float> parameters) const;
 
+  // Changes parameters, where it must, so that LipschitzBound is below 1: Constrain may leave it at
+  // the edge. Called once, after training.
+  virtual void ConstrainByBound(std::span<float> parameters) const;
+
   // True when z_i depends on x_1 .. x_i only, with these parameters (of the whole flow). Forward
   // then serves passes that ask for each column's log-det.
   virtual bool IsTriangular(std::span<const float> parameters) const = 0;
@@ -62,6 +66,7 @@ class Transform {
 
 inline void Transform::InitialiseFromMoments(const Moments&, std::span<float>) const {}
 inline void Transform::Constrain(std::span<float>) const {}
+inline void Transform::ConstrainByBound(std::span<float>) const {}
 inline double Transform::LipschitzBound(std::span<const float>) const { return 0.0; }
 
 }  // namespace millrace

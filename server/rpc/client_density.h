@@ -22,8 +22,8 @@ namespace millrace {
 // Evaluate belongs to the thread that fits, Take to those that read.
 class ClientDensity final : public TargetDensity {
  public:
-  // `send` hands points to the caller, who may be silent for `patience`; `config` outlives this.
-  // Waits end when `stop` is requested.
+  // `send` hands points to the caller, who may be silent for config.upload_idle_timeout; `config`
+  // outlives this. Waits end when `stop` is requested.
   ClientDensity(std::function<void(v1::DensityPoints)> send, const Config& config,
                 std::stop_token stop)
       : send_(std::move(send)), config_(config), stop_(std::move(stop)) {}

@@ -4,10 +4,10 @@
 #define MILLRACE_SERVER_RPC_ENUM_TABLE_H_
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -16,19 +16,23 @@
 
 namespace millrace {
 
-// Which value of the core and which of the proto stand for each other.
+// A value of the core and one of the proto that stand for each other. A table is an array of them;
+// of several with the same value the first one counts.
 template <typename Core, typename Proto>
-using EnumTable = std::vector<std::pair<Core, Proto>>;
+struct EnumPair {
+  Core core;
+  Proto proto;
+};
 
-template <typename Core, typename Proto>
-Proto ToProto(const EnumTable<Core, Proto>& table, Core value) {
+template <typename Core, typename Proto, std::size_t n>
+Proto ToProto(const EnumPair<Core, Proto> (&table)[n], Core value) {
   for (const auto& [core, proto] : table)
     if (core == value) return proto;
   return Proto{};
 }
 
-template <typename Core, typename Proto>
-absl::StatusOr<Core> FromProto(const EnumTable<Core, Proto>& table, const std::string& field,
+template <typename Core, typename Proto, std::size_t n>
+absl::StatusOr<Core> FromProto(const EnumPair<Core, Proto> (&table)[n], const std::string& field,
                                Proto value) {
   for (const auto& [core, proto] : table)
     if (proto == value) return core;

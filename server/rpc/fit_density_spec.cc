@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kDefaultBatchSize = 512;
 
-const EnumTable<Energy, v1::BuiltInDensity> kEnergies = {
+constexpr EnumPair<Energy, v1::BuiltInDensity> kEnergies[] = {
     {Energy::kU1, v1::BUILT_IN_DENSITY_U1},
     {Energy::kU2, v1::BUILT_IN_DENSITY_U2},
     {Energy::kU3, v1::BUILT_IN_DENSITY_U3},
@@ -105,6 +105,7 @@ absl::StatusOr<FitDensityPlan> ReadFitDensitySpec(const v1::FitDensitySpec& spec
   MILLRACE_ASSIGN_OR_RETURN(const FlowSpec flow,
                             choose(plan.request.flow, plan.columns, plan.request.options.seed));
   MILLRACE_RETURN_IF_ERROR(CheckParameters(flow, limits));
+  if (spec.target_case() != v1::FitDensitySpec::kClient) return plan;
   // The answer has one number more a point.
   MILLRACE_RETURN_IF_ERROR(
       CheckReplySize(plan.request.options.batch_size.value_or(kDefaultBatchSize), plan.columns + 1,

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/rpc/flow_message.h"
 
-#include <algorithm>
-#include <limits>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -18,7 +17,7 @@
 namespace millrace {
 namespace {
 
-const EnumTable<Architecture, v1::Architecture> kArchitectures = {
+constexpr EnumPair<Architecture, v1::Architecture> kArchitectures[] = {
     {Architecture::kMade, v1::ARCHITECTURE_MADE},
     {Architecture::kMaf, v1::ARCHITECTURE_MAF},
     {Architecture::kIaf, v1::ARCHITECTURE_IAF},
@@ -33,12 +32,12 @@ const EnumTable<Architecture, v1::Architecture> kArchitectures = {
     {Architecture::kSylvester, v1::ARCHITECTURE_SYLVESTER},
     {Architecture::kResidual, v1::ARCHITECTURE_RESIDUAL}};
 
-const EnumTable<Mixing, v1::Mixing> kMixings = {{Mixing::kNone, v1::MIXING_NONE},
-                                                {Mixing::kReverse, v1::MIXING_REVERSE},
-                                                {Mixing::kRandom, v1::MIXING_RANDOM},
-                                                {Mixing::kLu, v1::MIXING_LU}};
+constexpr EnumPair<Mixing, v1::Mixing> kMixings[] = {{Mixing::kNone, v1::MIXING_NONE},
+                                                     {Mixing::kReverse, v1::MIXING_REVERSE},
+                                                     {Mixing::kRandom, v1::MIXING_RANDOM},
+                                                     {Mixing::kLu, v1::MIXING_LU}};
 
-const EnumTable<BaseSpec::Kind, v1::BaseKind> kBases = {
+constexpr EnumPair<BaseSpec::Kind, v1::BaseKind> kBases[] = {
     {BaseSpec::Kind::kStandardNormal, v1::BASE_KIND_STANDARD_NORMAL},
     {BaseSpec::Kind::kStandardNormal, v1::BASE_KIND_UNSPECIFIED},
     {BaseSpec::Kind::kDiagonalNormal, v1::BASE_KIND_DIAGONAL_NORMAL},
@@ -48,8 +47,8 @@ const EnumTable<BaseSpec::Kind, v1::BaseKind> kBases = {
     {BaseSpec::Kind::kNormalMixture, v1::BASE_KIND_NORMAL_MIXTURE}};
 
 // An unset enum leaves the choice open.
-template <typename Core, typename Proto>
-absl::Status Choose(const EnumTable<Core, Proto>& table, const std::string& field, Proto value,
+template <typename Core, typename Proto, std::size_t n>
+absl::Status Choose(const EnumPair<Core, Proto> (&table)[n], const std::string& field, Proto value,
                     std::optional<Core>& choice) {
   if (value == Proto{}) return absl::OkStatus();
   MILLRACE_ASSIGN_OR_RETURN(choice, FromProto(table, field, value));
@@ -65,8 +64,8 @@ absl::StatusOr<StackChoice> ReadStack(const v1::StackSpec& stack) {
       Choose(kArchitectures, "flow.stack.architecture", stack.architecture(), choice.architecture));
   MILLRACE_RETURN_IF_ERROR(Choose(kMixings, "flow.stack.mixing", stack.mixing(), choice.mixing));
   MILLRACE_RETURN_IF_ERROR(
-      Choose(ActivationTable(), "flow.stack.activation", stack.activation(), choice.activation));
-  MILLRACE_RETURN_IF_ERROR(Choose(MaskTable(), "flow.stack.mask", stack.mask(), choice.mask));
+      Choose(kActivations, "flow.stack.activation", stack.activation(), choice.activation));
+  MILLRACE_RETURN_IF_ERROR(Choose(kMasks, "flow.stack.mask", stack.mask(), choice.mask));
   number(stack.layers(), choice.layers);
   number(stack.bins(), choice.bins);
   number(stack.components(), choice.components);
@@ -93,10 +92,12 @@ void WriteStack(const StackSpec& stack, v1::StackSpec* message) {
   if (traits.network) {
     for (const int size : stack.hidden_sizes)
       message->add_hidden_sizes(static_cast<std::uint32_t>(size));
-    message->set_residual(stack.residual);
-    message->set_activation(ToProto(ActivationTable(), stack.activation));
   }
-  if (traits.coupling) message->set_mask(ToProto(MaskTable(), stack.mask));
+  if (traits.network && stack.architecture != Architecture::kResidual) {
+    message->set_residual(stack.residual);
+    message->set_activation(ToProto(kActivations, stack.activation));
+  }
+  if (traits.coupling) message->set_mask(ToProto(kMasks, stack.mask));
   if (traits.spline) {
     message->set_bins(static_cast<std::uint32_t>(stack.bins));
     message->set_bound(stack.bound);

@@ -10,17 +10,8 @@
 namespace millrace {
 namespace {
 
-const EnumTable<Activation, v1::Activation> kActivations = {
-    {Activation::kRelu, v1::ACTIVATION_RELU},
-    {Activation::kTanh, v1::ACTIVATION_TANH},
-    {Activation::kElu, v1::ACTIVATION_ELU}};
-
-const EnumTable<Mask, v1::Mask> kMasks = {{Mask::kHalf, v1::MASK_HALF},
-                                          {Mask::kAlternating, v1::MASK_ALTERNATING},
-                                          {Mask::kRandom, v1::MASK_RANDOM}};
-
 using Kind = ScalarBijection::Kind;
-const EnumTable<Kind, v1::BijectionKind> kBijections = {
+constexpr EnumPair<Kind, v1::BijectionKind> kBijections[] = {
     {Kind::kAffine, v1::BIJECTION_KIND_AFFINE},
     {Kind::kAdditive, v1::BIJECTION_KIND_ADDITIVE},
     {Kind::kScale, v1::BIJECTION_KIND_SCALE},
@@ -35,7 +26,7 @@ const EnumTable<Kind, v1::BijectionKind> kBijections = {
     {Kind::kRationalQuadratic, v1::BIJECTION_KIND_RATIONAL_QUADRATIC},
     {Kind::kNormalMixture, v1::BIJECTION_KIND_NORMAL_MIXTURE}};
 
-const EnumTable<LinearLayer::Start, v1::LinearStart> kLinearStarts = {
+constexpr EnumPair<LinearLayer::Start, v1::LinearStart> kLinearStarts[] = {
     {LinearLayer::Start::kIdentity, v1::LINEAR_START_IDENTITY},
     {LinearLayer::Start::kIdentity, v1::LINEAR_START_UNSPECIFIED},
     {LinearLayer::Start::kWhiten, v1::LINEAR_START_WHITEN},
@@ -65,7 +56,7 @@ absl::StatusOr<NetworkShape> ReadNetwork(const std::string& path, const v1::Netw
   if (message.activation() != v1::ACTIVATION_UNSPECIFIED) {
     MILLRACE_ASSIGN_OR_RETURN(
         network.activation,
-        FromProto(ActivationTable(), absl::StrCat(path, ".activation"), message.activation()));
+        FromProto(kActivations, absl::StrCat(path, ".activation"), message.activation()));
   }
   return network;
 }
@@ -74,7 +65,7 @@ void WriteNetwork(const NetworkShape& network, v1::Network* message) {
   for (const int size : network.hidden_sizes)
     message->add_hidden_sizes(static_cast<std::uint32_t>(size));
   message->set_residual(network.residual);
-  message->set_activation(ToProto(ActivationTable(), network.activation));
+  message->set_activation(ToProto(kActivations, network.activation));
 }
 
 absl::StatusOr<CouplingLayer> ReadCoupling(const std::string& path,
@@ -86,7 +77,7 @@ absl::StatusOr<CouplingLayer> ReadCoupling(const std::string& path,
                             ReadNetwork(absl::StrCat(path, ".network"), message.network()));
   if (message.mask() != v1::MASK_UNSPECIFIED) {
     MILLRACE_ASSIGN_OR_RETURN(layer.mask,
-                              FromProto(MaskTable(), absl::StrCat(path, ".mask"), message.mask()));
+                              FromProto(kMasks, absl::StrCat(path, ".mask"), message.mask()));
   }
   layer.flip = message.flip();
   layer.draw = ToInt(message.draw());
@@ -112,9 +103,6 @@ void WriteVector(const VectorBijection& vector, v1::Layer* message) {
 }
 
 }  // namespace
-
-const EnumTable<Activation, v1::Activation>& ActivationTable() { return kActivations; }
-const EnumTable<Mask, v1::Mask>& MaskTable() { return kMasks; }
 
 absl::StatusOr<LayerSpec> ReadLayer(const std::string& path, const v1::Layer& message) {
   LayerSpec layer{.inverse = message.inverse()};
@@ -196,7 +184,7 @@ void WriteLayer(const LayerSpec& layer, v1::Layer* message) {
     v1::CouplingLayer* to = message->mutable_coupling();
     WriteBijection(layer.coupling->bijection, to->mutable_bijection());
     WriteNetwork(layer.coupling->network, to->mutable_network());
-    to->set_mask(ToProto(MaskTable(), layer.coupling->mask));
+    to->set_mask(ToProto(kMasks, layer.coupling->mask));
     to->set_flip(layer.coupling->flip);
     to->set_draw(static_cast<std::uint32_t>(layer.coupling->draw));
   } else if (layer.elementwise) {

@@ -12,8 +12,14 @@
 
 namespace millrace {
 
-const EnumTable<Activation, v1::Activation>& ActivationTable();
-const EnumTable<Mask, v1::Mask>& MaskTable();
+inline constexpr EnumPair<Activation, v1::Activation> kActivations[] = {
+    {Activation::kRelu, v1::ACTIVATION_RELU},
+    {Activation::kTanh, v1::ACTIVATION_TANH},
+    {Activation::kElu, v1::ACTIVATION_ELU}};
+
+inline constexpr EnumPair<Mask, v1::Mask> kMasks[] = {{Mask::kHalf, v1::MASK_HALF},
+                                                      {Mask::kAlternating, v1::MASK_ALTERNATING},
+                                                      {Mask::kRandom, v1::MASK_RANDOM}};
 
 // INVALID_ARGUMENT naming the field, below `path`, for an unknown enum value or a layer without
 // transform. What is out of range stays so, and is named by the core's own checks.

@@ -235,6 +235,21 @@ TEST(Sample, TooFewOrGapsAreInternal) {
   EXPECT_THAT(std::string(gap.status().message()), HasSubstr("sample 3"));
 }
 
+TEST(Sample, RowsThatWereNotAskedForReachNoSink) {
+  FakeServer server;
+  server.sample = [&](auto&, const auto&, auto& stream) { return SendChunks({2, 2}, stream); };
+  SampleOptions options{.count = 1};
+  options.context = Counting(3, 1);
+  std::int64_t rows = 0;
+  const auto version = server.Connect().Sample({"moons"}, options, [&](const Table& chunk) {
+    rows += chunk.rows;
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(version.status().code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(version.status().message()), HasSubstr("more samples than the 3"));
+  EXPECT_EQ(rows, 2);
+}
+
 TEST(Sample, ASinksErrorCancelsTheStreamAndComesBack) {
   FakeServer server;
   server.sample = [&](auto& context, const auto&, auto& stream) {

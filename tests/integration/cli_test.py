@@ -76,6 +76,41 @@ class Commands(Session):
         self.assertRegex(self.tool(self.server, "describe", "bent-student")[0],
                          r"effective samples")
 
+    def test_flows_are_those_that_were_asked_for(self):
+        self.ask("train", "coupled", "moons.csv", "-q", *QUICK[2:], "--flow", "realnvp",
+                 "--layers", "6", "--mask", "half", "--base", "student-t")
+        self.assertRegex(self.ask("describe", "coupled"),
+                         r"flow +realnvp, 6 layers of 24 .*, base student-t, ")
+        flow = json.loads(self.ask("describe", "coupled", "--json"))["flow"]
+        self.assertEqual("BASE_KIND_STUDENT_T", flow["base"]["kind"])
+        self.assertEqual("ARCHITECTURE_REALNVP", flow["stack"]["architecture"])
+        self.assertEqual("MASK_HALF", flow["stack"]["mask"])
+
+        bijection = {"kind": "BIJECTION_KIND_RATIONAL_QUADRATIC", "bins": 6}
+        layers = [{"linear": {"start": "LINEAR_START_WHITEN"}},
+                  {"autoregressive": {"bijection": bijection, "network": {"hidden_sizes": [16]}}},
+                  {"elementwise": {"kind": "BIJECTION_KIND_SIGMOID"}}]
+        file = self.folder / "chain.json"
+        file.write_text(json.dumps({"chain": {"layers": layers},
+                                    "base": {"kind": "BASE_KIND_UNIFORM"}}))
+        self.ask("train", "chained", "moons.csv", "-q", "--max-epochs", "3",
+                 "--flow-file", "chain.json")
+        self.assertRegex(self.ask("describe", "chained"),
+                         r"flow +a chain of 3 layers, base uniform, ")
+        trained = json.loads(self.ask("describe", "chained", "--json"))["flow"]["chain"]["layers"]
+        self.assertEqual(6, trained[1]["autoregressive"]["bijection"]["bins"])
+        self.assertEqual("LINEAR_START_WHITEN", trained[0]["linear"]["start"])
+        self.assertEqual(1000, len(column(self.ask("log-prob", "chained", "moons.csv"),
+                                          "log_prob")))
+
+        _, err = self.tool(self.server, "train", "mixed", "moons.csv", "--flow-file", "chain.json",
+                           "--base", "logistic", status=2)
+        self.assertIn("--base excludes --flow-file", err)
+        file.write_text(json.dumps({"chain": {"layers": layers}}))
+        _, err = self.tool(self.server, "train", "open", "moons.csv", "--flow-file", "chain.json",
+                           status=1)
+        self.assertRegex(err, r"flow\.base: .*between 0 and 1 \[INVALID_ARGUMENT\]")
+
     def test_log_prob_in_every_format(self):
         text = self.ask("log-prob", "moons", "moons.csv")
         expected = numpy.array(column(text, "log_prob"))

@@ -106,6 +106,12 @@ std::vector<double> LogProb(const Kernels& kernels, const Flow& flow, const Poin
   return setting.image().log_det;
 }
 
+Image Sample(const Kernels& kernels, const Flow& flow, std::uint64_t seed, const Point& point) {
+  Setting setting(kernels, point);
+  flow.Sample(setting.pass, seed, 0, setting.rows, setting.log_det);
+  return setting.image();
+}
+
 Derivatives LogProbAdjoint(const Kernels& kernels, const Flow& flow, const Point& point,
                            std::span<const double> log_p_bar, double log_scale_penalty) {
   Setting setting(kernels, point);

@@ -4,6 +4,7 @@
 #ifndef MILLRACE_TESTS_SUPPORT_RUNNER_H_
 #define MILLRACE_TESTS_SUPPORT_RUNNER_H_
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -49,6 +50,9 @@ Derivatives Adjoint(const Kernels& kernels, const Transform& transform, Directio
 // The same of a flow: its image, and log p with its derivatives for dL/dlog_p = log_p_bar.
 Image Apply(const Kernels& kernels, const Flow& flow, Direction direction, const Point& point);
 std::vector<double> LogProb(const Kernels& kernels, const Flow& flow, const Point& point);
+// What Flow::Sample draws under a point's parameters and conditions, in place of its rows: samples
+// 0, 1, ... of `seed`, with log q for log_det.
+Image Sample(const Kernels& kernels, const Flow& flow, std::uint64_t seed, const Point& point);
 Derivatives LogProbAdjoint(const Kernels& kernels, const Flow& flow, const Point& point,
                            std::span<const double> log_p_bar, double log_scale_penalty = 0.0);
 

@@ -44,7 +44,7 @@ std::string ReadFlowFile(const std::string& path, v1::FlowSpec& flow) {
   if (!status.ok())
     return absl::StrCat("is '", path,
                         "', which is not a FlowSpec in JSON: ", std::string(status.message()));
-  flow.MergeFrom(read);
+  flow = std::move(read);
   return "";
 }
 
@@ -103,14 +103,20 @@ void AddStackFlags(CLI::App& command, v1::FlowSpec& flow) {
   add_count("--width", "Units of a Sylvester layer", &Stack::set_width);
 }
 
+// Residual flows have no choice of it.
+std::string ActivationOf(const v1::StackSpec& stack) {
+  return stack.activation() == v1::ACTIVATION_UNSPECIFIED
+             ? "tanh"
+             : Word(v1::Activation_Name(stack.activation()), "ACTIVATION_");
+}
+
 std::string StackText(const v1::StackSpec& stack) {
   std::string text =
       absl::StrCat(Word(v1::Architecture_Name(stack.architecture()), "ARCHITECTURE_"), ", ",
                    stack.layers(), " layers");
   if (stack.hidden_sizes_size() > 0)
     absl::StrAppend(&text, " of ", absl::StrJoin(stack.hidden_sizes(), "x"),
-                    stack.residual() ? " residual" : "", " ",
-                    Word(v1::Activation_Name(stack.activation()), "ACTIVATION_"), " units");
+                    stack.residual() ? " residual" : "", " ", ActivationOf(stack), " units");
   if (stack.bins() > 0)
     absl::StrAppend(&text, ", ", stack.bins(), " bins within ", FormatNumber(stack.bound()));
   if (stack.components() > 0) absl::StrAppend(&text, ", ", stack.components(), " components");
@@ -129,13 +135,17 @@ void AddFlowFlags(CLI::App& command, v1::FlowSpec& flow) {
                           Words<v1::BaseKind>(v1::BaseKind_descriptor(), "BASE_KIND_"),
                           [&flow](v1::BaseKind kind) { flow.mutable_base()->set_kind(kind); })
       ->group(kGroup);
-  command
-      .add_option_function<std::string>(
-          "--flow-file", [](const std::string&) {},
-          "A millrace.v1.FlowSpec in JSON, e.g. with a chain of layers")
-      ->check([&flow](const std::string& path) { return ReadFlowFile(path, flow); })
-      ->type_name("FILE")
-      ->group(kGroup);
+  const std::vector<CLI::Option*> others =
+      command.get_options([](CLI::Option* option) { return option->get_group() == kGroup; });
+  CLI::Option* file =
+      command
+          .add_option_function<std::string>(
+              "--flow-file", [](const std::string&) {},
+              "A millrace.v1.FlowSpec in JSON, e.g. with a chain of layers; instead of all others")
+          ->check([&flow](const std::string& path) { return ReadFlowFile(path, flow); })
+          ->type_name("FILE")
+          ->group(kGroup);
+  for (CLI::Option* other : others) file->excludes(other);
 }
 
 std::string FlowText(const v1::FlowSpec& flow) {

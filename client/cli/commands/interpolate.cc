@@ -118,7 +118,7 @@ void AddInterpolateCommand(CLI::App& app, absl::Status& result) {
                   [flags](int steps) { flags->options.steps = steps; })
       ->default_str(absl::StrCat(flags->options.steps));
   AddChoice<v1::InterpolationMethod>(
-      *command, "--method", "Default: spherical",
+      *command, "--method", "Default: spherical, linear where the base is uniform",
       {{"linear", v1::INTERPOLATION_METHOD_LINEAR},
        {"spherical", v1::INTERPOLATION_METHOD_SPHERICAL}},
       [flags](v1::InterpolationMethod method) { flags->options.method = method; });

@@ -60,6 +60,35 @@ TEST_F(Commands, AWholeNumberIsTakenAsItStandsOrRefused) {
   EXPECT_EQ(seed, 18446744073709551615u);
 }
 
+TEST_F(Commands, AFlowFileStandsAlone) {
+  const std::string file =
+      folder_.Write("flow.json", R"({"chain": {"layers": [{"planar": {}}, {"radial": {}}]}})");
+  const std::string train = "train moons " + folder_.Write("t.csv", "a,b\n1,2\n") + " --flow-file ";
+  for (const char* other : {"--flow realnvp", "--hidden 8", "--layers 2", "--base logistic",
+                            "--heavy-tails no", "--bound 3"}) {
+    const absl::Status status = Run(train + file + " " + other);
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << other;
+    const std::string flag(other, std::string(other).find(' '));
+    EXPECT_THAT(std::string(status.message()),
+                ::testing::AllOf(HasSubstr("--flow-file"), HasSubstr("exclude"), HasSubstr(flag)));
+  }
+  EXPECT_THAT(std::string(Run(train + folder_.Write("no.json", "{\"chains\": 1}")).message()),
+              HasSubstr("not a FlowSpec in JSON"));
+  EXPECT_THAT(std::string(Run(train + "missing.json").message()), HasSubstr("cannot be read"));
+  EXPECT_EQ(server_.calls, 0);
+
+  v1::TrainSpec spec;
+  server_.train = [&](auto&, auto& stream) {
+    v1::TrainRequest request;
+    if (stream.Read(&request)) spec = request.spec();
+    return grpc::Status::CANCELLED;
+  };
+  (void)Run(train + file + " --seed 3");
+  ASSERT_EQ(spec.flow().chain().layers_size(), 2);
+  EXPECT_TRUE(spec.flow().chain().layers(1).has_radial());
+  EXPECT_EQ(spec.options().seed(), 3u);
+}
+
 TEST(ExitCode, TellsServersFromFiles) {
   EXPECT_EQ(ExitCode(absl::OkStatus()), 0);
   EXPECT_EQ(ExitCode(absl::NotFoundError("no model")), 1);

@@ -31,6 +31,16 @@ class BaseDistributionTest : public testing::TestWithParam<BaseCase> {
 
 constexpr int kDims[] = {1, 2, 5, 19};
 
+TEST_P(BaseDistributionTest, NanHasNoDensity) {
+  if (spec().kind == Kind::kUniform) return;  // a number outside counts as one inside
+  std::mt19937_64 random(8);
+  const Base base(spec(), 2);
+  Rows<double> z = RandomRows(random, 5, 2, 1.0);
+  z(3, 1) = NAN;
+  const std::vector<double> log_p = base.LogDensity(kernels(), base.RandomParameters(), z);
+  for (int r = 0; r < 5; ++r) EXPECT_EQ(std::isnan(log_p[r]), r == 3) << r;
+}
+
 TEST_P(BaseDistributionTest, AgreesWithPlainKernels) {
   std::mt19937_64 random(1);
   for (const int dim : kDims) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "core/flow/architectures.h"
 #include "tests/support/engines.h"
 #include "tests/support/numeric.h"
 #include "tests/support/random_parameters.h"
@@ -238,6 +239,42 @@ TEST(FlowStructureTest, RefusesFlowsThatWouldNotFit) {
   const auto flow =
       Flow::Create(Spec(4096, 0, {.layers = 64, .hidden_sizes = std::vector<int>(16, 8192)}));
   EXPECT_EQ(flow.status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+// Rows of one weight take 16 floats.
+TEST(FlowStructureTest, CountsPadding) {
+  const FlowSpec spec = Spec(4096, 0, {.layers = 30, .hidden_sizes = {1}});
+  const auto flow = Flow::Create(spec);
+  ASSERT_TRUE(flow.ok()) << flow.status();
+  const auto size = static_cast<double>((*flow)->layout().size());
+  EXPECT_GT(size, 5.0 * static_cast<double>((*flow)->layout().count()));
+  EXPECT_NEAR(EstimateParameters(spec), size, 0.05 * size);
+}
+
+TEST(FlowStructureTest, RefusesLayersOutOfRange) {
+  const auto refused = [](const LayerSpec& layer, int dim, const char* what) {
+    const auto flow = Flow::Create({.dim = dim, .chain = {{layer}}});
+    EXPECT_EQ(flow.status().code(), absl::StatusCode::kInvalidArgument) << what;
+    EXPECT_THAT(std::string(flow.status().message()), HasSubstr(what));
+  };
+  LayerSpec rotation{.linear = LinearLayer{LinearLayer::Start::kRotation}};
+  refused(rotation, LinearLayer::kMaxRotationDim + 1, "linear.start: a rotation of 513 columns");
+  EXPECT_TRUE(Flow::Create({.dim = 5, .chain = {{rotation}}}).ok());
+  ResidualLayer wide;
+  wide.network.hidden_sizes = {8, 1025};
+  refused({.residual = wide}, 3, "residual.network.hidden_sizes: 1025");
+  const auto stack = Flow::Create(
+      Spec(3, 0, {.architecture = Architecture::kResidual, .hidden_sizes = {8, 1025}}));
+  EXPECT_THAT(std::string(stack.status().message()), HasSubstr("flow.stack.hidden_sizes: 1025"));
+  refused({.linear = LinearLayer{LinearLayer::Start::kWhiten}, .inverse = true}, 3, "inverse");
+  refused({.norm = NormLayer{false}, .inverse = true}, 3, "inverse");
+  refused({.norm = NormLayer{true}, .inverse = true}, 3, "inverse");
+  EXPECT_TRUE(
+      Flow::Create({.dim = 3, .chain = {{{.linear = LinearLayer{}, .inverse = true}}}}).ok());
+  refused({.permutation = PermutationLayer{.draw = 1001}}, 3, "permutation.draw: 1001");
+  refused({.permutation = PermutationLayer{.draw = -1}}, 3, "permutation.draw: -1");
+  refused({.coupling = CouplingLayer{.draw = 1001}}, 3, "coupling.draw: 1001");
+  refused({.elementwise = ScalarBijection{ScalarBijection::Kind::kStandardise}}, 3, "standardise");
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/flow/flow.h"
+#include "core/io/json_archive.h"
 #include "nlohmann/json.hpp"
 
 namespace millrace {
@@ -220,6 +221,17 @@ TEST(ModelFileTest, ForgedLengthsAllocateNothing) {
             absl::StatusCode::kDataLoss);
   EXPECT_EQ(CodeOf(EditedModel(good, [](Json& m) { m["spec"]["dim"] = 2147483647; })),
             absl::StatusCode::kDataLoss);
+}
+
+// A forged array costs no more than its text.
+TEST(JsonReaderTest, ArraysGrowWithTheirElementsOnly) {
+  std::vector<std::vector<double>> rows;
+  JsonReader reader;
+  Json json = Json::array({Json::array({1.0}), 0});
+  for (int i = 0; i < 1000; ++i) json.push_back(Json::array());
+  reader.Read(json, rows);
+  EXPECT_EQ(reader.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_LE(rows.size(), 2u);
 }
 
 TEST(ModelFileTest, DeepNestingIsHarmless) {

@@ -69,6 +69,16 @@ TEST(BaseDensityTest, StudentTByItsFormula) {
                   1e-5 * (1 + std::fabs(exact)));
     }
   }
+  // As floats, whose squares overflow.
+  for (const float w : {1e14f, 1e15f, -1e20f, FLT_MAX}) {
+    const StudentTDensity density(2.0);
+    const double exact = density.LogDensity(static_cast<double>(w));
+    EXPECT_TRUE(std::isfinite(exact));
+    EXPECT_NEAR(density.LogDensity(Pack(w)).v[0], exact, 1e-5 * std::fabs(exact)) << w;
+    EXPECT_NEAR(density.LogDensity(w), exact, 1e-5 * std::fabs(exact)) << w;
+    EXPECT_NEAR(density.ShapeSlope(w), density.ShapeSlope(static_cast<double>(w)), 1e-3) << w;
+  }
+  EXPECT_EQ(Log1p(INFINITY), INFINITY);
   // One degree of freedom is Cauchy's: 1 / (pi (1 + w^2)).
   EXPECT_NEAR(StudentTDensity(-1e15).LogDensity(2.0), -std::log(5 * std::numbers::pi), 1e-12);
   EXPECT_NEAR(StudentTDensity(0.0).freedom, std::sqrt(1000.0), 1e-10);

@@ -12,9 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/error_detail.h"
 #include "core/cpu/cpu_backend.h"
 #include "core/io/model_file.h"
+#include "core/math/affine.h"
 #include "core/math/uniform.h"
 #include "core/score/log_sum.h"
 
@@ -313,6 +315,44 @@ TEST_F(DensityTest, ModelsThatDoNotFitAreDataLoss) {
   EXPECT_EQ(code([](Model& m) { m.spec.stack.reset(); }), absl::StatusCode::kDataLoss);
   EXPECT_EQ(code([](Model& m) { m.columns = *ColumnModel::FromColumns({{.name = "a"}}); }),
             absl::StatusCode::kDataLoss);
+}
+
+TEST_F(DensityTest, ResidualModelsThatDoNotContractAreDataLoss) {
+  auto model = RandomModel();
+  model->spec.stack = StackSpec{
+      .architecture = Architecture::kResidual, .layers = 2, .hidden_sizes = {8}, .residual = false};
+  model->parameters = (*Flow::Create(model->spec))->InitialParameters();
+  EXPECT_TRUE(Density::Create(model, *backend_).ok());
+  for (float& v : model->parameters.span()) v = v == 0.0f ? 0.5f : 4.0f * v;
+  const absl::Status status = Density::Create(model, *backend_).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("invertible only below 1"));
+}
+
+// A sample that single precision cannot hold has no replacement of the same density: the request
+// fails and names it. The others are there for whoever leaves it out.
+TEST_F(DensityTest, SamplesThatOverflowAreNamed) {
+  constexpr int kScales = 13;
+  auto model = std::make_shared<Model>();
+  model->columns = *ColumnModel::FromColumns({{.name = "a"}});
+  model->spec.dim = 1;
+  model->spec.chain = std::vector<LayerSpec>(
+      kScales, LayerSpec{.elementwise = ScalarBijection{ScalarBijection::Kind::kScale}});
+  model->parameters = (*Flow::Create(model->spec))->InitialParameters();
+  // About 2.5e38 in all.
+  for (float& v : model->parameters.span())
+    v = static_cast<float>(SoftClipInverse(-88.4 / kScales));
+  const auto density = *Density::Create(model, *backend_);
+  int first_bad = -1;
+  for (int r = 49; r >= 0; --r)
+    if (!density->Sample(5, 100 + r, 1, 1.0, {}).ok()) first_bad = r;
+  ASSERT_GT(first_bad, 0) << "the seed is to give good samples first";
+  const absl::Status status = density->Sample(5, 100, 50, 1.0, {}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr(absl::StrCat("sample ", 100 + first_bad, " at temperature 1 overflows")));
+  EXPECT_TRUE(density->Sample(5, 100, first_bad, 1.0, {}).ok());
+  EXPECT_TRUE(density->Sample(5, 100, 50, 0.1, {}).ok());
 }
 
 }  // namespace

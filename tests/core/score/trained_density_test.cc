@@ -13,6 +13,7 @@
 #include "core/score/density.h"
 #include "core/score/log_sum.h"
 #include "core/train/train_model.h"
+#include "tests/core/score/grid.h"
 #include "tests/core/train/tables.h"
 
 namespace millrace {
@@ -97,35 +98,6 @@ TEST(DefaultDensityTest, ContributionsOfFarRowsStayBelowTheConditionalsPeak) {
   }
 }
 
-// A square of two columns in cells, each in points.
-struct Grid {
-  static constexpr double kLow = -3.0, kHigh = 4.0;
-  static constexpr int kCells = 140, kFine = 5;  // a side, and points a side of a cell
-
-  static int CellOf(double value) {
-    return static_cast<int>(std::floor((value - kLow) / (kHigh - kLow) * kCells));
-  }
-};
-
-// The probability of each cell, by the midpoint rule.
-std::vector<double> CellProbabilities(const Density& density) {
-  constexpr int kSide = Grid::kCells * Grid::kFine;
-  const double step = (Grid::kHigh - Grid::kLow) / kSide;
-  std::vector<double> cells(Grid::kCells * Grid::kCells);
-  Rows<double> points(kSide, 2);
-  for (int i = 0; i < kSide; ++i) {
-    for (int j = 0; j < kSide; ++j) {
-      points(j, 0) = Grid::kLow + (i + 0.5) * step;
-      points(j, 1) = Grid::kLow + (j + 0.5) * step;
-    }
-    const auto result = density.LogProb(points.view(), {});
-    for (int j = 0; j < kSide; ++j)
-      cells[i / Grid::kFine * Grid::kCells + j / Grid::kFine] +=
-          std::exp(result->log_prob[j]) * step * step;
-  }
-  return cells;
-}
-
 TEST(DefaultDensityTest, IntegratesToOneAndSamplesAsItSays) {
   const auto backend = CreateCpuBackend({.threads = 2});
   const Rows<double> table = TwoMoons::Table(3000, 1);
@@ -136,42 +108,12 @@ TEST(DefaultDensityTest, IntegratesToOneAndSamplesAsItSays) {
   ASSERT_FALSE(model->report.gaussian_fallback);
   ASSERT_TRUE(model->spec.stack->heavy_tails);
   const auto density = *Density::Create(std::make_shared<Model>(*std::move(model)), *backend);
-  const std::vector<double> expected = CellProbabilities(*density);
-  double mass = 0.0;
-  for (const double p : expected) mass += p;
-  EXPECT_NEAR(mass, 1.0, 0.01);
-
-  constexpr int kSamples = 100'000;
-  const auto samples = density->Sample(7, 0, kSamples, 1.0, {});
+  const Grid grid{.low = -3.0, .high = 4.0, .cells = 140, .fine = 5};
+  const std::vector<double> expected = CellProbabilities(*density, grid);
+  EXPECT_NEAR(Sum(expected), 1.0, 0.01);
+  const auto samples = density->Sample(7, 0, 100'000, 1.0, {});
   ASSERT_TRUE(samples.ok()) << samples.status();
-  std::vector<double> counts(expected.size());
-  int inside = 0;
-  for (int r = 0; r < kSamples; ++r) {
-    const int x = Grid::CellOf((*samples)(r, 0)), y = Grid::CellOf((*samples)(r, 1));
-    if (x < 0 || y < 0 || x >= Grid::kCells || y >= Grid::kCells) continue;
-    counts[x * Grid::kCells + y] += 1.0;
-    ++inside;
-  }
-  EXPECT_GE(inside, 0.99 * kSamples);
-  // Cells of few samples are one.
-  double chi_squared = 0.0, rare_expected = 0.0, rare_count = 0.0;
-  int cells = 0;
-  const auto add = [&](double count, double mean) {
-    chi_squared += (count - mean) * (count - mean) / mean;
-    ++cells;
-  };
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    const double mean = kSamples * expected[i];
-    if (mean >= 10.0) {
-      add(counts[i], mean);
-    } else {
-      rare_expected += mean;
-      rare_count += counts[i];
-    }
-  }
-  add(rare_count, rare_expected);
-  EXPECT_GT(cells, 500);
-  EXPECT_LE(chi_squared, cells + 5.0 * std::sqrt(2.0 * cells));
+  ExpectSamplesOf(expected, grid, *samples, 500);
 }
 
 }  // namespace

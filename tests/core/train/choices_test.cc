@@ -4,13 +4,21 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
+#include <numbers>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/base/error_detail.h"
+#include "core/cpu/cpu_backend.h"
+#include "core/flow/architectures.h"
 #include "core/flow/flow.h"
+#include "core/train/start_parameters.h"
+#include "tests/core/train/tables.h"
 
 namespace millrace {
 namespace {
@@ -23,14 +31,124 @@ StackSpec Chosen(const StackChoice& choice, std::int64_t rows, int dim) {
   return *spec->stack;
 }
 
-TEST(ChooseFlowTest, EveryTableGetsAFlowThatStartsAsAGaussian) {
+TEST(ChooseFlowTest, EveryTableGetsAFlow) {
   for (const std::int64_t rows : {2L, 8L, 499L, 500L, 3999L, 4000L, 100000000L})
     for (const int dim : {1, 2, 4, 5, 63, 4096}) {
       const absl::StatusOr<FlowSpec> spec = ChooseFlow({}, rows, dim, 0, 1);
       ASSERT_TRUE(spec.ok()) << spec.status() << rows << " " << dim;
-      EXPECT_TRUE(spec->stack->whiten);
-      EXPECT_TRUE(spec->stack->heavy_tails);
     }
+}
+
+// Untrained, a chosen flow is the full-covariance Gaussian of its rows, whatever its layers.
+TEST(ChooseFlowTest, EveryFlowStartsAsTheGaussianOfTheRows) {
+  constexpr int kRows = 500;
+  const Rows<double> normals = NormalTable(kRows, 2, 1);
+  Rows<float> rows(kRows, 2);
+  double m[2] = {}, s[3] = {};
+  for (int r = 0; r < kRows; ++r) {
+    rows(r, 0) = static_cast<float>(0.3 + 1.4 * normals(r, 0));
+    rows(r, 1) = static_cast<float>(0.9 * normals(r, 0) + 0.3 * normals(r, 1) - 1.0);
+    for (int c = 0; c < 2; ++c) m[c] += rows(r, c) / static_cast<double>(kRows);
+  }
+  const auto centred = [&](int r) { return std::pair(rows(r, 0) - m[0], rows(r, 1) - m[1]); };
+  for (int r = 0; r < kRows; ++r) {
+    const auto [a, b] = centred(r);
+    s[0] += a * a / kRows, s[1] += a * b / kRows, s[2] += b * b / kRows;
+  }
+  const double determinant = s[0] * s[2] - s[1] * s[1];
+  const auto backend = CreateCpuBackend({.threads = 1});
+  for (const Architecture architecture :
+       {Architecture::kMade, Architecture::kMaf, Architecture::kIaf,
+        Architecture::kNsfAutoregressive, Architecture::kNice, Architecture::kRealNvp,
+        Architecture::kNsfCoupling}) {
+    for (const std::int64_t fitting_rows : {100, 100000}) {
+      const auto flow = *Flow::Create(
+          *ChooseFlow({.stack = {.architecture = architecture}}, fitting_rows, 2, 0, 1));
+      const auto start = StartParameters(*flow, {rows.view(), {}}, 0.0, *backend, {});
+      ASSERT_TRUE(start.ok()) << start.status();
+      const auto weights = *backend->Upload(flow, start->span());
+      std::vector<double> log_prob(kRows);
+      ASSERT_TRUE(backend->LogProb(*weights, rows.view(), {}, log_prob, {}).ok());
+      for (int r = 0; r < kRows; ++r) {
+        const auto [a, b] = centred(r);
+        const double exact = -std::log(2 * std::numbers::pi) - 0.5 * std::log(determinant) -
+                             0.5 * (s[2] * a * a - 2 * s[1] * a * b + s[0] * b * b) / determinant;
+        ASSERT_NEAR(log_prob[r], exact, 1e-4 * (1 + std::fabs(exact)))
+            << NameOf(architecture) << " " << r;
+      }
+    }
+  }
+}
+
+TEST(ChooseFlowTest, ManyRowsAffordSplines) {
+  for (const int dim : {1, 2, 4, 5, 63}) {
+    EXPECT_EQ(Chosen({}, 3999, dim).architecture, Architecture::kMaf) << dim;
+    EXPECT_EQ(Chosen({}, 4000, dim).architecture, Architecture::kNsfAutoregressive) << dim;
+  }
+}
+
+TEST(ChooseFlowTest, SizesFollowTheTable) {
+  const auto expect = [](const StackSpec& stack, int layers, const std::vector<int>& hidden_sizes) {
+    EXPECT_EQ(stack.layers, layers) << NameOf(stack.architecture);
+    EXPECT_EQ(stack.hidden_sizes, hidden_sizes) << NameOf(stack.architecture);
+  };
+  for (const int dim : {2, 4}) {
+    expect(Chosen({}, 3999, dim), 6, {32, 32, 32});
+    expect(Chosen({}, 4000, dim), 6, {64, 64, 64});
+    EXPECT_EQ(Chosen({}, 4000, dim).bins, 16);
+    expect(Chosen({.architecture = Architecture::kMaf}, 4000, dim), 10, {32, 32, 32});
+  }
+  expect(Chosen({}, 4000, 5), 6, std::vector<int>(5, 128));
+  EXPECT_EQ(Chosen({}, 4000, 5).bins, StackSpec().bins);
+  // A coupling moves half of the columns.
+  expect(Chosen({.architecture = Architecture::kNsfCoupling}, 4000, 4), 12, {64, 64, 64});
+}
+
+TEST(ChooseFlowTest, WhatOnlyOneArchitectureHasChoosesIt) {
+  for (const std::int64_t rows : {100, 100000}) {
+    EXPECT_EQ(Chosen({.mask = Mask::kHalf}, rows, 6).architecture, Architecture::kRealNvp);
+    EXPECT_EQ(Chosen({.components = 4}, rows, 6).architecture, Architecture::kMafMog);
+    EXPECT_EQ(Chosen({.width = 3}, rows, 6).architecture, Architecture::kSylvester);
+    EXPECT_EQ(Chosen({.bins = 4}, rows, 6).architecture, Architecture::kNsfAutoregressive);
+    EXPECT_EQ(Chosen({.bound = 4.0}, rows, 6).architecture, Architecture::kNsfAutoregressive);
+  }
+}
+
+TEST(ChooseFlowTest, WhatAnArchitectureHasNoUseForIsRefused) {
+  using A = Architecture;
+  struct Case {
+    std::string field;
+    StackChoice choice;
+    std::vector<Architecture> users;
+  };
+  const std::vector<Architecture> autoregressive = {A::kMade,    A::kMaf,    A::kIaf,
+                                                    A::kMadeMog, A::kMafMog, A::kNsfAutoregressive};
+  const std::vector<Architecture> couplings = {A::kNice, A::kRealNvp, A::kNsfCoupling};
+  std::vector<Architecture> networks = autoregressive;
+  networks.insert(networks.end(), couplings.begin(), couplings.end());
+  std::vector<Architecture> sized = networks;
+  sized.push_back(A::kResidual);
+  for (const Case& c : {
+           Case{"hidden_sizes", {.hidden_sizes = std::vector<int>{8, 8, 8}}, sized},
+           Case{"residual", {.residual = true}, networks},
+           Case{"activation", {.activation = Activation::kTanh}, networks},
+           Case{"mask", {.mask = Mask::kHalf}, couplings},
+           Case{"bins", {.bins = 4}, {A::kNsfAutoregressive, A::kNsfCoupling}},
+           Case{"bound", {.bound = 4.0}, {A::kNsfAutoregressive, A::kNsfCoupling}},
+           Case{"components", {.components = 4}, {A::kMadeMog, A::kMafMog}},
+           Case{"width", {.width = 2}, {A::kSylvester}},
+       }) {
+    for (const Architecture architecture : AllArchitectures()) {
+      StackChoice choice = c.choice;
+      choice.architecture = architecture;
+      const absl::Status status = ChooseFlow({choice}, 1000, 6, 0, 1).status();
+      const bool used = std::ranges::find(c.users, architecture) != c.users.end();
+      EXPECT_EQ(status.ok(), used) << c.field << " of " << NameOf(architecture) << ": " << status;
+      if (status.ok()) continue;
+      EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+      EXPECT_EQ(DetailOf(status).field, "flow.stack." + c.field);
+    }
+  }
 }
 
 TEST(ChooseFlowTest, MoreRowsAffordMore) {
@@ -97,6 +215,18 @@ TEST(ChooseFlowTest, ContradictionsNameTheirField) {
            Case{{.hidden_sizes = std::vector<int>{8, 8, 9}, .residual = true},
                 2,
                 "flow.stack.hidden_sizes"},
+           Case{
+               {.architecture = Architecture::kNsfAutoregressive, .bins = 1}, 2, "flow.stack.bins"},
+           Case{{.architecture = Architecture::kNsfCoupling, .bins = 33}, 2, "flow.stack.bins"},
+           Case{{.bound = -1.0}, 2, "flow.stack.bound"},
+           Case{{.bound = 1001.0}, 2, "flow.stack.bound"},
+           Case{{.architecture = Architecture::kMadeMog, .components = 33},
+                2,
+                "flow.stack.components"},
+           Case{{.components = 0}, 2, "flow.stack.components"},
+           Case{{.width = 3}, 2, "flow.stack.width"},
+           Case{{.width = 33}, 100, "flow.stack.width"},
+           Case{{.width = 0}, 2, "flow.stack.width"},
            Case{{}, 0, "flow.dim"},
            Case{{}, 4097, "flow.dim"},
        }) {

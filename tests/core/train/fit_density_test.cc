@@ -11,6 +11,7 @@
 #include <functional>
 #include <limits>
 #include <numbers>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,7 @@
 #include "core/cpu/cpu_backend.h"
 #include "core/io/model_file.h"
 #include "core/score/density.h"
+#include "core/train/fit_target.h"
 
 namespace millrace {
 namespace {
@@ -208,6 +210,119 @@ TEST_F(FitDensityTest, FindsItsWayBackFromCliffs) {
   double integral = 0.0;
   for (double x = -3.0; x < 3.0; x += 0.001) integral += 0.001 * std::exp(-std::exp(x * x));
   EXPECT_NEAR(model->report.density_fit->log_normaliser, std::log(integral), 0.05);
+}
+
+// A flow whose samples go far beyond the image of the largest double.
+TEST_F(FitDensityTest, SamplesBeyondAllDoublesAreValues) {
+  using Kind = ScalarBijection::Kind;
+  FitDensityRequest request = SmallRequest({{"x"}}, 1);
+  request.flow.chain = {{{.elementwise = ScalarBijection{Kind::kLogTails}},
+                         {.elementwise = ScalarBijection{Kind::kShiftAndCube}, .inverse = true}}};
+  request.flow.stack = {};
+  request.options.learning_rate = 1e-9;
+  request.options.samples = 20000;
+  double farthest = 0.0;
+  FunctionTarget target([&](auto row, auto gradient) {
+    farthest = std::max(farthest, std::fabs(row[0]));
+    gradient[0] = 0.0;
+    return 0.0;
+  });
+  const absl::StatusOr<Model> model = Fit(request, target);
+  EXPECT_EQ(farthest, std::numeric_limits<double>::max());
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_TRUE(std::isfinite(model->report.density_fit->log_normaliser));
+  EXPECT_TRUE(EncodeModel(*model).ok());
+}
+
+// A target of standardised rows that has `value` in the samples drawn after one step.
+class SpoiltTarget final : public FlowTarget {
+ public:
+  explicit SpoiltTarget(double value) : value_(value) {}
+  absl::Status Evaluate(RowsView<const float> x, std::span<double> log_density,
+                        RowsView<float> gradient) override {
+    for (std::int64_t r = 0; r < x.rows; ++r) {
+      log_density[r] = calls_ > 0 && r == 5 ? value_ : -0.5 * x(r, 0) * x(r, 0);
+      std::ranges::fill(gradient.row(r), 0.0f);
+      gradient(r, 0) = -x(r, 0);
+    }
+    ++calls_;
+    return absl::OkStatus();
+  }
+
+ private:
+  const double value_;
+  int calls_ = 0;
+};
+
+TEST_F(FitDensityTest, SamplesWithoutADensityAreAnErrorNamingThePoint) {
+  const FitDensityRequest request = SmallRequest({{"x"}}, 1);
+  const auto backend = CreateCpuBackend({.threads = 1});
+  const auto fit = [&](double value) {
+    FunctionTarget normal(Normal);
+    Model model = *FitDensity(request, normal, *backend, {}, {});
+    SpoiltTarget target(value);
+    return FitTarget(std::move(model), {.target = target, .options = request.options}, *backend, {},
+                     {})
+        .status();
+  };
+  for (const double value : {kNan, kInfinity}) {
+    const absl::Status status = fit(value);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_EQ(DetailOf(status).row, 5);
+    EXPECT_THAT(DetailOf(status).value, HasSubstr("point ("));
+  }
+  for (const double value : {1.7e308, -1.7e308})
+    EXPECT_EQ(fit(value).code(), absl::StatusCode::kFailedPrecondition);
+}
+
+// Weights that stretch where power iteration does not look: the fit's model contracts all the same.
+TEST_F(FitDensityTest, ResidualLayersEndAsContractions) {
+  Model model;
+  model.columns = *ColumnModel::FromColumns({{.name = "a"}, {.name = "b"}});
+  ResidualLayer residual;
+  residual.network.hidden_sizes = {2};
+  model.spec = {.dim = 2, .chain = {{LayerSpec{.residual = residual}}}};
+  const auto flow = *Flow::Create(model.spec);
+  model.parameters = ParameterValues(flow->layout().size());
+  for (const auto& entry : flow->layout().entries()) {
+    const auto set = [&](int row, int column, float value) {
+      model.parameters[entry.slice.offset + static_cast<std::size_t>(row) * entry.slice.ld +
+                       column] = value;
+    };
+    if (entry.statistic) {
+      for (int layer = 0; layer < 2; ++layer) set(layer, 1, 1.0f);
+    } else if (entry.slice.rows == 2) {
+      set(0, 0, 1.05f);
+      set(1, 1, 0.1f);
+    }
+  }
+  ASSERT_NEAR(flow->transforms()[0]->LipschitzBound(model.parameters.span()), 1.05 * 1.05, 0.03);
+  FitDensityOptions options = SmallRequest({}, 1).options;
+  options.learning_rate = 1e-12;
+  SpoiltTarget target(0.0);
+  const auto backend = CreateCpuBackend({.threads = 1});
+  const absl::StatusOr<Model> fitted =
+      FitTarget(std::move(model), {.target = target, .options = options}, *backend, {}, {});
+  ASSERT_TRUE(fitted.ok()) << fitted.status();
+  EXPECT_LT(flow->transforms()[0]->LipschitzBound(fitted->parameters.span()), 1.0);
+}
+
+TEST_F(FitDensityTest, RefusesMoreThanFitsInMemory) {
+  std::vector<DensityColumn> columns(600);
+  for (int c = 0; c < 600; ++c) columns[c].name = "c" + std::to_string(c);
+  FunctionTarget target(Normal);
+  const auto field_of = [&](const FitDensityRequest& request) {
+    const absl::Status status = Fit(request, target).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    return DetailOf(status).field;
+  };
+  FitDensityRequest request = SmallRequest(columns);
+  request.options.samples = 1'000'000;
+  EXPECT_EQ(field_of(request), "options.samples");
+  request = SmallRequest(columns);
+  request.options.batch_size = 65536;
+  EXPECT_EQ(field_of(request), "options.batch_size");
+  EXPECT_EQ(target.calls, 0);
 }
 
 TEST_F(FitDensityTest, EndsWithTheTargetsError) {

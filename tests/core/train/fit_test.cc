@@ -188,6 +188,7 @@ TEST_F(FitTest, StepsFollowTheScheduleAndShorterBatchesCountByTheirRows) {
     const double weight = s % 3 == 2 ? 0.5 : 1.0;
     EXPECT_DOUBLE_EQ(session.steps[s].learning_rate, weight * LearningRate(options_, s, s / 6.0))
         << s;
+    EXPECT_DOUBLE_EQ(session.steps[s].statistics_rate, weight * AdamStep().statistics_rate) << s;
     EXPECT_EQ(session.steps[s].weight_decay, 0.25);
     EXPECT_EQ(session.steps[s].ema_decay, 0.9);
   }

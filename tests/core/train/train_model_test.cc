@@ -144,6 +144,19 @@ TEST(TrainModelTest, APartialArchitectureIsCompleted) {
   EXPECT_GT(model->parameters.size(), 0u);
 }
 
+// A planar layer says no more of a Gaussian table than a Gaussian does.
+TEST(TrainModelTest, AChainIsNotReplacedByAGaussian) {
+  TrainRequest request;
+  request.options.max_epochs = 2;
+  LayerSpec planar;
+  planar.vector = VectorBijection{};
+  request.flow.chain = {planar};
+  const absl::StatusOr<Model> model = Train(request, NormalTable(600, 3, 5));
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_FALSE(model->report.gaussian_fallback);
+  EXPECT_EQ(model->spec.chain, request.flow.chain);
+}
+
 TEST(TrainModelTest, ConstantDiscreteAndBoundedColumns) {
   Rows<double> table = NormalTable(1500, 4, 7);
   for (int r = 0; r < 1500; ++r) {

@@ -148,6 +148,38 @@ TEST(FitDensity, BuiltInAndTeacherNeedNoAnswers) {
   EXPECT_LT(student.Report().divergence(), 0.1);
 }
 
+// No points travel, so that no message bounds the batch.
+// Density distillation: a served MAF, slow to draw from, teaches an IAF, which is fast.
+TEST(FitDensity, IafLearnsFromAServedMaf) {
+  InProcessServer server;
+  v1::FitDensitySpec spec = Quick("maf", 300);
+  spec.mutable_flow()->mutable_stack()->set_architecture(v1::ARCHITECTURE_MAF);
+  spec.set_built_in(v1::BUILT_IN_DENSITY_BANANA);
+  ASSERT_TRUE(Fit(server, spec).Run().ok());
+  spec = Quick("iaf", 300);
+  spec.mutable_flow()->mutable_stack()->set_architecture(v1::ARCHITECTURE_IAF);
+  spec.mutable_teacher()->set_name("maf");
+  Fit student(server, spec);
+  const grpc::Status status = student.Run();
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(student.events.back().done().version(), 1U);
+  EXPECT_LT(student.Report().divergence(), 0.1);
+}
+
+TEST(FitDensity, BatchesOfBuiltInDensitiesMayExceedAMessage) {
+  InProcessServer server([](Config& config) { config.limits.max_message_bytes = 4096; });
+  v1::FitDensitySpec spec = OfClient("large", 2);
+  spec.mutable_options()->set_batch_size(512);
+  const grpc::Status status = Fit(server, spec, TwoNormals).Run();
+  EXPECT_EQ(DetailOf(status).field(), "options.batch_size") << status.error_message();
+  spec.clear_columns();
+  spec.set_built_in(v1::BUILT_IN_DENSITY_U1);
+  Fit fit(server, spec);
+  ASSERT_TRUE(fit.Accepted());
+  const grpc::Status done = fit.Run();
+  EXPECT_TRUE(done.ok()) << done.error_message();
+}
+
 TEST(FitDensity, RefusesSpecsNamingTheField) {
   InProcessServer server([](Config& config) { config.limits.max_parameters = 10000; });
   const auto expect = [&](const v1::FitDensitySpec& spec, StatusCode code,

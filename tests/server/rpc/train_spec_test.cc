@@ -196,9 +196,9 @@ TEST(TrainSpec, TheFlowHasALimitAtTheWidthOfTheTable) {
   request.flow.stack.architecture = Architecture::kMaf;
   request.flow.stack.layers = 1;
   request.flow.stack.hidden_sizes = {10};
-  constexpr Limits kFewParameters{.max_parameters = 200};
+  constexpr Limits kFewParameters{.max_parameters = 2000};
   EXPECT_TRUE(CheckWidth(request, 2, kFewParameters).ok());
-  const absl::Status status = CheckWidth(request, 20, kFewParameters);
+  const absl::Status status = CheckWidth(request, 100, kFewParameters);
   EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
   EXPECT_EQ(DetailOf(status).field, "flow");
   EXPECT_NE(DetailOf(status).expected.find("--max_parameters"), std::string::npos);

@@ -113,7 +113,7 @@ std::string ActivationOf(const v1::StackSpec& stack) {
 std::string StackText(const v1::StackSpec& stack) {
   std::string text =
       absl::StrCat(Word(v1::Architecture_Name(stack.architecture()), "ARCHITECTURE_"), ", ",
-                   stack.layers(), " layers");
+                   stack.layers(), stack.layers() == 1 ? " layer" : " layers");
   if (stack.hidden_sizes_size() > 0)
     absl::StrAppend(&text, " of ", absl::StrJoin(stack.hidden_sizes(), "x"),
                     stack.residual() ? " residual" : "", " ", ActivationOf(stack), " units");
@@ -150,7 +150,8 @@ void AddFlowFlags(CLI::App& command, v1::FlowSpec& flow) {
 
 std::string FlowText(const v1::FlowSpec& flow) {
   std::string text = flow.has_chain()
-                         ? absl::StrCat("a chain of ", flow.chain().layers_size(), " layers")
+                         ? absl::StrCat("a chain of ", flow.chain().layers_size(),
+                                        flow.chain().layers_size() == 1 ? " layer" : " layers")
                          : StackText(flow.stack());
   if (flow.base().kind() > v1::BASE_KIND_STANDARD_NORMAL)
     absl::StrAppend(&text, ", base ", Word(v1::BaseKind_Name(flow.base().kind()), "BASE_KIND_"));

@@ -90,12 +90,15 @@ absl::StatusOr<client::Table> PickContext(const v1::Model& model, const client::
     if (!columns.ok()) return columns.status();
     return Pick(table, *columns);
   }
-  if (table.cols != model.columns_size()) return table;
   std::vector<int> columns;
-  for (int c = 0; c < table.cols; ++c) {
+  for (int c = 0; c < model.columns_size(); ++c) {
     if (IsCondition(model.columns(c))) columns.push_back(c);
   }
-  return Pick(table, columns);
+  if (table.cols == model.columns_size()) return Pick(table, columns);
+  if (table.cols == static_cast<int>(columns.size())) return table;
+  return absl::InvalidArgumentError(
+      absl::StrCat("the conditions have ", table.cols, " nameless columns; model ", model.name(),
+                   " has ", columns.size(), " conditions and ", model.columns_size(), " columns"));
 }
 
 client::Table Join(const v1::Model& model, const client::Table& rows, std::uint64_t first_row,

@@ -41,7 +41,7 @@ absl::StatusOr<ColumnSplit> SplitFor(const client::Client& client, client::Model
                                      const client::Table& given);
 
 // The model's conditions, in its order, from a table that may hold other columns beside them if it
-// has names, or all columns of the training table.
+// has names, or all columns of the training table. INVALID_ARGUMENT for any other width.
 absl::StatusOr<client::Table> PickContext(const v1::Model& model, const client::Table& table);
 
 // `rows` with the conditions they were drawn under, `count` rows under each row of a picked context

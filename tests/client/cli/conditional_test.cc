@@ -131,6 +131,14 @@ TEST_F(ConditionalCommands, WrongConditionsOfSamplesAreRefused) {
   }
 }
 
+// The model has two conditions among its columns: one column can be neither.
+TEST_F(ConditionalCommands, NamelessConditionsOfAnotherWidthAreRefused) {
+  const std::string path = folder_.Write("one.csv", "1\n2\n");
+  const absl::Status status = Run("sample wave -n 2 --context " + path);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("2 conditions"));
+}
+
 TEST_F(ConditionalCommands, APathLiesUnderOneCondition) {
   v1::InterpolateRequest asked;
   server_.interpolate = [&](auto&, const auto& request, auto& response) {

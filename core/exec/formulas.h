@@ -7,6 +7,7 @@
 #include "core/exec/scalar_bijection.h"
 #include "core/math/additive.h"
 #include "core/math/affine.h"
+#include "core/math/inverse_of.h"
 #include "core/math/linear_spline.h"
 #include "core/math/log_tails.h"
 #include "core/math/mixture.h"
@@ -52,6 +53,10 @@ auto WithFormula(const ScalarBijection& bijection, const Use& use) {
       return use(Standardise{});
     case ScalarBijection::Kind::kNormalMixture:
       return use(NormalMixture{bijection.bins});
+    case ScalarBijection::Kind::kInverseAffine:
+      return use(InverseOf(Affine{}));
+    case ScalarBijection::Kind::kInverseRationalQuadratic:
+      return use(InverseOf(RationalQuadratic{bijection.bins, bijection.bound}));
   }
   MILLRACE_CHECK(false);
   __builtin_unreachable();

@@ -11,10 +11,15 @@ bool ScalarBijection::HasBins() const {
     case Kind::kQuadraticSpline:
     case Kind::kRationalQuadratic:
     case Kind::kNormalMixture:
+    case Kind::kInverseRationalQuadratic:
       return true;
     default:
       return false;
   }
+}
+
+bool ScalarBijection::HasBound() const {
+  return kind == Kind::kRationalQuadratic || kind == Kind::kInverseRationalQuadratic;
 }
 
 int ScalarBijection::parameters() const {

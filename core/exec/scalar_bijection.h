@@ -24,6 +24,8 @@ struct ScalarBijection {
     kRationalQuadratic,  // on [-bound, bound], the identity outside
     kStandardise,        // by a mean and a variance: of BatchNorm
     kNormalMixture,      // the map from a mixture of normals to a normal
+    kInverseAffine,
+    kInverseRationalQuadratic,
   };
   Kind kind = Kind::kAffine;
   static constexpr int kMinBins = 2;
@@ -32,6 +34,7 @@ struct ScalarBijection {
   double bound = 5.0;  // of splines with linear tails
 
   bool HasBins() const;
+  bool HasBound() const;
   int parameters() const;   // of one value
   Interval domain() const;  // what Forward is meant for
   Interval range() const;   // what Inverse is meant for

@@ -162,8 +162,7 @@ absl::Status ValidateBijection(const std::string& path, const ScalarBijection& b
     MILLRACE_RETURN_IF_ERROR(CheckRange(absl::StrCat(path, ".bins"), bijection.bins,
                                         mixture ? 1 : ScalarBijection::kMinBins,
                                         ScalarBijection::kMaxBins));
-  if (bijection.kind == Kind::kRationalQuadratic &&
-      !(bijection.bound > 0.0 && bijection.bound <= 1000.0))
+  if (bijection.HasBound() && !(bijection.bound > 0.0 && bijection.bound <= 1000.0))
     return InvalidArgument(absl::StrCat(path, ".bound"), absl::StrCat(bijection.bound),
                            "a number above 0, at most 1000");
   return absl::OkStatus();

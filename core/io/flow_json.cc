@@ -42,7 +42,9 @@ static NameTable<ScalarBijection::Kind> EnumNames(ScalarBijection::Kind) {
           {Kind::kLinearSpline, "linear_spline"},
           {Kind::kQuadraticSpline, "quadratic_spline"},
           {Kind::kRationalQuadratic, "rational_quadratic"},
-          {Kind::kNormalMixture, "normal_mixture"}};
+          {Kind::kNormalMixture, "normal_mixture"},
+          {Kind::kInverseAffine, "inverse_affine"},
+          {Kind::kInverseRationalQuadratic, "inverse_rational_quadratic"}};
 }
 
 static NameTable<Mask> EnumNames(Mask) {

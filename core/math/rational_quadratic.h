@@ -70,7 +70,8 @@ struct RationalQuadraticBin {
     const T c = (twice_s - p.d0) * rest + p.d1 * f;
     const auto convex = a > T(0.0f);
     const T bc = Select(convex, b, c);
-    const T root = Sqrt(bc * bc + twice_s * Abs(a + a) * Select(convex, f, rest));
+    const T size = Select(convex, a + a, -(a + a));
+    const T root = Sqrt(bc * bc + twice_s * size * Select(convex, f, rest));
     const auto add = b > T(0.0f);
     const T r = Select(add, twice_s * f, root - b) / Select(add, b + root, a + a);
     return At(Clamp(r, T(0.0f), T(1.0f)));

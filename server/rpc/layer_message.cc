@@ -24,7 +24,9 @@ constexpr EnumPair<Kind, v1::BijectionKind> kBijections[] = {
     {Kind::kLinearSpline, v1::BIJECTION_KIND_LINEAR_SPLINE},
     {Kind::kQuadraticSpline, v1::BIJECTION_KIND_QUADRATIC_SPLINE},
     {Kind::kRationalQuadratic, v1::BIJECTION_KIND_RATIONAL_QUADRATIC},
-    {Kind::kNormalMixture, v1::BIJECTION_KIND_NORMAL_MIXTURE}};
+    {Kind::kNormalMixture, v1::BIJECTION_KIND_NORMAL_MIXTURE},
+    {Kind::kInverseAffine, v1::BIJECTION_KIND_INVERSE_AFFINE},
+    {Kind::kInverseRationalQuadratic, v1::BIJECTION_KIND_INVERSE_RATIONAL_QUADRATIC}};
 
 constexpr EnumPair<LinearLayer::Start, v1::LinearStart> kLinearStarts[] = {
     {LinearLayer::Start::kIdentity, v1::LINEAR_START_IDENTITY},
@@ -46,7 +48,7 @@ void WriteBijection(const ScalarBijection& bijection, v1::Bijection* message) {
   message->set_kind(ToProto(kBijections, bijection.kind));
   if (!bijection.HasBins()) return;
   message->set_bins(static_cast<std::uint32_t>(bijection.bins));
-  if (bijection.kind == Kind::kRationalQuadratic) message->set_bound(bijection.bound);
+  if (bijection.HasBound()) message->set_bound(bijection.bound);
 }
 
 absl::StatusOr<NetworkShape> ReadNetwork(const std::string& path, const v1::Network& message) {

@@ -99,6 +99,8 @@ CASES = {
     "inverted_couplings": chain(inverse(coupling(bijection("affine"))), inverse(coupling(SPLINE, flip=True)),
                                 inverse(coupling(bijection("additive"), "alternating")), dim=4),
     "inverted_spline": chain(inverse(autoregressive(SPLINE)), REVERSE, autoregressive(bijection("scale")), scale=0.8),
+    "inverse_bijections": chain(inverse(autoregressive(bijection("inverse_affine"))), REVERSE,
+                                autoregressive(bijection("inverse_rational_quadratic", 5, 2.0)), scale=0.8),
     "norms": chain({"norm": {"batch": True}}, RANDOM, {"norm": {"batch": False}}, {"linear": {"start": "whiten"}}),
     "plu": chain({"linear": {"start": "rotation"}}, coupling(bijection("affine")), {"linear": {"start": "rotation"}},
                  dim=5, seed=2**33 + 7),

@@ -140,10 +140,22 @@ def normal_mixture(x, theta, b):
 
 MAPS = {f.__name__: f for f in (affine, additive, scale, shift_and_cube, sigmoid, tanh, softsign, softplus, log_tails,
                                 standardise, normal_mixture)}
+def inverse_of(kind):
+    """A map the other way round, by bisection."""
+
+    def function(x, theta, b):
+        z = inverse(b | {"kind": kind}, x[:, None], theta[:, None])[:, 0]
+        return z, -MAPS[kind](z, theta, b)[1]
+
+    return function
+
+
 MAPS |= {"linear_spline": linear_spline, "quadratic_spline": quadratic_spline, "rational_quadratic": rational_quadratic}
+MAPS |= {f"inverse_{kind}": inverse_of(kind) for kind in ("affine", "rational_quadratic")}
 COUNTS = {"affine": lambda b: 2, "additive": lambda b: 1, "scale": lambda b: 1, "shift_and_cube": lambda b: 1,
           "linear_spline": lambda b: b["bins"], "quadratic_spline": lambda b: 2 * b["bins"] + 1,
           "rational_quadratic": lambda b: 3 * b["bins"] - 1, "normal_mixture": lambda b: 3 * b["bins"]}
+COUNTS |= {f"inverse_{kind}": COUNTS[kind] for kind in ("affine", "rational_quadratic")}
 
 
 def count(b):

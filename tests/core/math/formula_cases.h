@@ -14,6 +14,7 @@
 #include "core/math/additive.h"
 #include "core/math/affine.h"
 #include "core/math/bijection.h"
+#include "core/math/inverse_of.h"
 #include "core/math/linear_spline.h"
 #include "core/math/log_tails.h"
 #include "core/math/mixture.h"
@@ -95,6 +96,8 @@ inline std::vector<FormulaCase> FormulaCases() {
       MakeFormulaCase("RationalQuadratic2", RationalQuadratic{2, 3.0}, {-3.5, 3.5}, true),
       MakeFormulaCase("RationalQuadratic8", RationalQuadratic{}, {-6, 6}, true),
       MakeFormulaCase("RationalQuadratic32", RationalQuadratic{32, 10.0}, {-11, 11}, true),
+      MakeFormulaCase("InverseAffine", InverseOf(Affine{}), {-8, 8}, true),
+      MakeFormulaCase("InverseRationalQuadratic8", InverseOf(RationalQuadratic{}), {-6, 6}, true),
       MakeFormulaCase("LinearSpline2", LinearSpline{2}, {0, 1}, true),
       MakeFormulaCase("LinearSpline32", LinearSpline{32}, {0, 1}, true),
       MakeFormulaCase("QuadraticSpline2", QuadraticSpline{2}, {0, 1}, true),

@@ -131,6 +131,8 @@ inline std::vector<Factory> ConditionedFactories() {
       {"QuadraticSpline", {Kind::kQuadraticSpline, 3}},
       {"RationalQuadratic", {Kind::kRationalQuadratic, 5, 3.0}},
       {"NormalMixture", {Kind::kNormalMixture, 3}},
+      {"InverseAffine", {Kind::kInverseAffine}},
+      {"InverseRationalQuadratic", {Kind::kInverseRationalQuadratic, 5, 3.0}},
   };
   std::vector<Factory> factories;
   const auto add = [&](Factory factory, const ScalarBijection& bijection) {

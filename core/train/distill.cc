@@ -10,6 +10,7 @@
 #include "core/base/status_macros.h"
 #include "core/train/fit_target.h"
 #include "core/train/start_parameters.h"
+#include "core/train/unrolled.h"
 
 namespace millrace {
 namespace {
@@ -50,6 +51,19 @@ class FlowDensity final : public FlowTarget {
   std::stop_token stop_;
 };
 
+// Those of a start near the end (decision 0011).
+FitDensityOptions WithUnrolledDefaults(FitDensityOptions options) {
+  options.learning_rate = options.learning_rate.value_or(1e-4);
+  options.batch_size = options.batch_size.value_or(256);
+  options.steps = options.steps.value_or(20000);
+  options.annealing_steps = options.annealing_steps.value_or(0);
+  return options;
+}
+
+bool IsUnrolled(const FlowChoice& choice, const FlowSpec& teacher) {
+  return choice == FlowChoice{} && CanUnroll(teacher) && CheckSampleGradient(teacher.base).ok();
+}
+
 }  // namespace
 
 absl::Status CheckTeacher(const Model& teacher) {
@@ -60,10 +74,12 @@ absl::Status CheckTeacher(const Model& teacher) {
                     .expected = "a model without conditions"});
 }
 
-absl::StatusOr<FlowSpec> ChooseStudentFlow(const FlowChoice& choice, int dim, std::uint64_t seed) {
+absl::StatusOr<FlowSpec> ChooseStudentFlow(const FlowChoice& choice, const FlowSpec& teacher,
+                                           std::uint64_t seed) {
+  if (IsUnrolled(choice, teacher)) return Unrolled(teacher);
   FlowChoice chosen = choice;
   if (!chosen.stack.architecture && !chosen.chain) chosen.stack.architecture = Architecture::kIaf;
-  return ChooseDensityFlow(chosen, dim, seed);
+  return ChooseDensityFlow(chosen, teacher.dim, seed);
 }
 
 absl::StatusOr<Model> Distill(const DistillRequest& request, Backend& backend,
@@ -75,20 +91,27 @@ absl::StatusOr<Model> Distill(const DistillRequest& request, Backend& backend,
                             Flow::Create(teacher.spec));
   MILLRACE_ASSIGN_OR_RETURN(const std::shared_ptr<const DeviceWeights> weights,
                             backend.Upload(teacher_flow, teacher.parameters.span()));
+  const bool unrolled = IsUnrolled(request.flow, teacher.spec);
+  const FitDensityOptions options =
+      unrolled ? WithUnrolledDefaults(request.options) : request.options;
   Model student;
   student.columns = teacher.columns;
-  MILLRACE_ASSIGN_OR_RETURN(student.spec, ChooseStudentFlow(request.flow, teacher_flow->dim(),
+  MILLRACE_ASSIGN_OR_RETURN(student.spec, ChooseStudentFlow(request.flow, teacher.spec,
                                                             SeedFor(request.options.seed, kFlow)));
   MILLRACE_ASSIGN_OR_RETURN(const std::shared_ptr<const Flow> flow, Flow::Create(student.spec));
-  Rows<float> samples(kEnoughRows, flow->dim());
-  MILLRACE_RETURN_IF_ERROR(backend.Sample(*weights, SeedFor(request.options.seed, kTeacherSamples),
-                                          0, 1.0, {}, samples.view(), {}, stop));
-  MILLRACE_ASSIGN_OR_RETURN(student.parameters,
-                            StartParameters(*flow, {samples.view(), {}}, 0.0, backend, stop));
+  if (unrolled) {
+    student.parameters = UnrolledParameters(*teacher_flow, teacher.parameters.span(), *flow);
+  } else {
+    Rows<float> samples(kEnoughRows, flow->dim());
+    MILLRACE_RETURN_IF_ERROR(backend.Sample(*weights,
+                                            SeedFor(request.options.seed, kTeacherSamples), 0, 1.0,
+                                            {}, samples.view(), {}, stop));
+    MILLRACE_ASSIGN_OR_RETURN(student.parameters,
+                              StartParameters(*flow, {samples.view(), {}}, 0.0, backend, stop));
+  }
   FlowDensity density(*weights, backend, stop);
-  return FitTarget(std::move(student),
-                   {.target = density, .normalised = true, .options = request.options}, backend,
-                   progress, std::move(stop));
+  return FitTarget(std::move(student), {.target = density, .normalised = true, .options = options},
+                   backend, progress, std::move(stop));
 }
 
 }  // namespace millrace

@@ -13,13 +13,19 @@ namespace millrace {
 
 struct DistillRequest {
   std::shared_ptr<const Model> teacher = nullptr;  // without conditions
-  FlowChoice flow = {};                            // the architecture is IAF unless chosen
+  FlowChoice flow = {};
   FitDensityOptions options = {};
 };
 
-// A student of another architecture with the teacher's density (van den Oord et al. 2018, Parallel
-// WaveNet): as FitDensity, in the standardised units of the teacher's columns, which are the
-// student's too. Linear layers start at the covariance of the teacher's samples.
+// A student with the teacher's density (van den Oord et al. 2018, Parallel WaveNet): as FitDensity,
+// in the standardised units of the teacher's columns, which are the student's too.
+//
+// With nothing chosen of the flow, a teacher that CanUnroll (core/train/unrolled.h) has its own
+// layers unrolled as student, which starts with its parameters: by default such a fit is longer,
+// in smaller batches at a lower rate, and without annealing. Any other student is an IAF unless
+// another architecture is chosen; its linear layers start at the covariance of the teacher's
+// samples.
+//
 // TrainingReport::density_fit has KL(student || teacher) of these units. Errors as FitDensity;
 // UNIMPLEMENTED for a teacher with conditions.
 absl::StatusOr<Model> Distill(const DistillRequest& request, Backend& backend,
@@ -28,8 +34,9 @@ absl::StatusOr<Model> Distill(const DistillRequest& request, Backend& backend,
 // UNIMPLEMENTED for a teacher with conditions.
 absl::Status CheckTeacher(const Model& teacher);
 
-// The flow of Distill for `dim` columns. Errors as ChooseDensityFlow.
-absl::StatusOr<FlowSpec> ChooseStudentFlow(const FlowChoice& choice, int dim, std::uint64_t seed);
+// The flow of Distill for a valid teacher. Errors as ChooseDensityFlow.
+absl::StatusOr<FlowSpec> ChooseStudentFlow(const FlowChoice& choice, const FlowSpec& teacher,
+                                           std::uint64_t seed);
 
 }  // namespace millrace
 

@@ -144,7 +144,7 @@ absl::StatusOr<FlowSpec> ChooseFlow(const FlowChoice& choice, std::int64_t rows,
                 .context_dim = context_dim,
                 .seed = seed,
                 .chain = choice.chain,
-                .base = choice.base};
+                .base = choice.base.value_or(BaseSpec{})};
   if (!choice.chain) {
     MILLRACE_ASSIGN_OR_RETURN(spec.stack, ChooseStack(choice.stack, rows, dim));
   }

@@ -29,12 +29,14 @@ struct StackChoice {
   std::optional<double> bound = std::nullopt;
   std::optional<int> components = std::nullopt;
   std::optional<int> width = std::nullopt;
+  friend bool operator==(const StackChoice&, const StackChoice&) = default;
 };
 
 struct FlowChoice {
   StackChoice stack;                                           // without a chain
   std::optional<std::vector<LayerSpec>> chain = std::nullopt;  // taken as it is
-  BaseSpec base = {};
+  std::optional<BaseSpec> base = std::nullopt;                 // by default standard normal
+  friend bool operator==(const FlowChoice&, const FlowChoice&) = default;
 };
 
 // The flow for `rows` rows of `dim` columns under a condition of `context_dim`. INVALID_ARGUMENT,

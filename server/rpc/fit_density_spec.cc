@@ -101,9 +101,12 @@ absl::StatusOr<FitDensityPlan> ReadFitDensitySpec(const v1::FitDensitySpec& spec
   MILLRACE_RETURN_IF_ERROR(ReadColumns(spec, plan));
   MILLRACE_ASSIGN_OR_RETURN(plan.request.flow, ReadFlow(spec.flow()));
   MILLRACE_ASSIGN_OR_RETURN(plan.request.options, ReadOptions(spec.options()));
-  const auto choose = plan.teacher == nullptr ? ChooseDensityFlow : ChooseStudentFlow;
-  MILLRACE_ASSIGN_OR_RETURN(const FlowSpec flow,
-                            choose(plan.request.flow, plan.columns, plan.request.options.seed));
+  const std::uint64_t seed = plan.request.options.seed;
+  MILLRACE_ASSIGN_OR_RETURN(
+      const FlowSpec flow,
+      plan.teacher == nullptr
+          ? ChooseDensityFlow(plan.request.flow, plan.columns, seed)
+          : ChooseStudentFlow(plan.request.flow, plan.teacher->density->model().spec, seed));
   MILLRACE_RETURN_IF_ERROR(CheckParameters(flow, limits));
   if (spec.target_case() != v1::FitDensitySpec::kClient) return plan;
   // The answer has one number more a point.

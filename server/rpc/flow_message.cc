@@ -131,7 +131,9 @@ void WriteBase(const BaseSpec& base, v1::BaseSpec* message) {
 
 absl::StatusOr<FlowChoice> ReadFlow(const v1::FlowSpec& flow) {
   FlowChoice choice;
-  MILLRACE_ASSIGN_OR_RETURN(choice.base, ReadBase(flow.base()));
+  if (flow.has_base()) {
+    MILLRACE_ASSIGN_OR_RETURN(choice.base, ReadBase(flow.base()));
+  }
   if (!flow.has_chain()) {
     MILLRACE_ASSIGN_OR_RETURN(choice.stack, ReadStack(flow.stack()));
     return choice;

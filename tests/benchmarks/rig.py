@@ -32,11 +32,11 @@ DATA = pathlib.Path(os.environ.get("MILLRACE_DATA", ROOT / "../shared/data"))
 SKIPPED = 77  # exit status that ctest takes for "skipped"
 
 
-def add_options(parser, results):
+def add_options(parser, results, command="train", against="the default spec"):
     parser.add_argument("--results", type=pathlib.Path, default=ROOT / "build/benchmarks" / results,
                         help="JSON of finished cells, continued where it exists; %(default)s")
     parser.add_argument("--options", default="",
-                        help="options for `millrace train`, to compare with the default spec")
+                        help=f"options for `millrace {command}`, to compare with {against}")
 
 
 class Server:
@@ -83,6 +83,14 @@ class Server:
         rows_path.unlink()
         out_path.unlink()
         return table.reshape(len(rows), -1)[:, 0]
+
+    def sample(self, name, count):
+        """Rows [count, columns] that the model draws."""
+        path = self._path / f"{name}.samples.npy"
+        self.tool("sample", name, "-n", count, "-o", path)
+        rows = np.load(path)
+        path.unlink()
+        return rows
 
 
 class Cells:

@@ -138,8 +138,6 @@ def normal_mixture(x, theta, b):
     return np.where(below < above, q, -q), np.log(density) + 0.5 * q**2
 
 
-MAPS = {f.__name__: f for f in (affine, additive, scale, shift_and_cube, sigmoid, tanh, softsign, softplus, log_tails,
-                                standardise, normal_mixture)}
 def inverse_of(kind):
     """A map the other way round, by bisection."""
 
@@ -150,6 +148,8 @@ def inverse_of(kind):
     return function
 
 
+MAPS = {f.__name__: f for f in (affine, additive, scale, shift_and_cube, sigmoid, tanh, softsign, softplus, log_tails,
+                                standardise, normal_mixture)}
 MAPS |= {"linear_spline": linear_spline, "quadratic_spline": quadratic_spline, "rational_quadratic": rational_quadratic}
 MAPS |= {f"inverse_{kind}": inverse_of(kind) for kind in ("affine", "rational_quadratic")}
 COUNTS = {"affine": lambda b: 2, "additive": lambda b: 1, "scale": lambda b: 1, "shift_and_cube": lambda b: 1,

@@ -84,8 +84,8 @@ void AddFitDensityCommand(CLI::App& app, absl::Status& result) {
 void AddDistillCommand(CLI::App& app, absl::Status& result) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
-      AddCommand(app, "distill", "Fit a model of another architecture to the density of a model",
-                 "STUDENT", flags, result);
+      AddCommand(app, "distill", "Fit a student to the density of a model, its teacher", "STUDENT",
+                 flags, result);
   flags->teacher.AddTo(*command, "--from");
 }
 

@@ -373,7 +373,7 @@ TEST_F(FitDensityTest, RefusesWhatIsOutOfRange) {
   request.options.samples = 99;
   EXPECT_EQ(field_of(request), "options.samples");
   request = SmallRequest({{"x"}});
-  request.flow.base.kind = BaseSpec::Kind::kNormalMixture;
+  request.flow.base = BaseSpec{.kind = BaseSpec::Kind::kNormalMixture};
   EXPECT_EQ(StatusOf(Normal, request).code(), absl::StatusCode::kUnimplemented);
 }
 

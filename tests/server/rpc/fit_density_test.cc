@@ -106,6 +106,15 @@ class Fit {
   Answer answer_;
 };
 
+v1::FlowSpec FlowOf(InProcessServer& server, const std::string& name) {
+  v1::GetModelRequest request;
+  request.set_name(name);
+  v1::GetModelResponse response;
+  grpc::ClientContext context;
+  EXPECT_TRUE(server.models().GetModel(&context, request, &response).ok()) << name;
+  return response.model().flow();
+}
+
 TEST(FitDensity, FindsTheCallersDensity) {
   InProcessServer server;
   v1::FitDensitySpec spec = OfClient("normals", 800);
@@ -142,14 +151,20 @@ TEST(FitDensity, BuiltInAndTeacherNeedNoAnswers) {
   ASSERT_TRUE(teacher.Run().ok());
   EXPECT_EQ(teacher.Report().samples(), 500U);
   spec = Quick("student", 300);
+  spec.clear_flow();
   spec.mutable_teacher()->set_name("banana");
   Fit student(server, spec);
   ASSERT_TRUE(student.Run().ok());
   EXPECT_LT(student.Report().divergence(), 0.1);
+  // The teacher unrolled: its base as well, had the caller not chosen another.
+  EXPECT_TRUE(FlowOf(server, "student").has_chain());
+  spec.set_name("of-normals");
+  spec.mutable_flow()->mutable_base()->set_kind(v1::BASE_KIND_STANDARD_NORMAL);
+  ASSERT_TRUE(Fit(server, spec).Run().ok());
+  EXPECT_EQ(FlowOf(server, "of-normals").stack().architecture(), v1::ARCHITECTURE_IAF);
 }
 
-// No points travel, so that no message bounds the batch.
-// Density distillation: a served MAF, slow to draw from, teaches an IAF, which is fast.
+// Density distillation: a served MAF teaches an IAF.
 TEST(FitDensity, IafLearnsFromAServedMaf) {
   InProcessServer server;
   v1::FitDensitySpec spec = Quick("maf", 300);
@@ -166,6 +181,7 @@ TEST(FitDensity, IafLearnsFromAServedMaf) {
   EXPECT_LT(student.Report().divergence(), 0.1);
 }
 
+// No points travel, so that no message bounds the batch.
 TEST(FitDensity, BatchesOfBuiltInDensitiesMayExceedAMessage) {
   InProcessServer server([](Config& config) { config.limits.max_message_bytes = 4096; });
   v1::FitDensitySpec spec = OfClient("large", 2);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cctype>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -99,7 +100,7 @@ TEST(FlowMessage, EveryBaseIsReadAsItWasWritten) {
     named.mutable_base()->set_components(3);
     named.mutable_base()->set_low(-2.0);
     named.mutable_base()->set_high(7.5);
-    const FlowSpec spec{.dim = 1, .base = Read(named).base};
+    const FlowSpec spec{.dim = 1, .base = *Read(named).base};
     EXPECT_NE(FlowToJson(spec).find("\"" + word + "\""), std::string::npos) << FlowToJson(spec);
     const v1::BaseSpec message = Written(spec).base();
     EXPECT_EQ(message.kind(), number);
@@ -107,7 +108,7 @@ TEST(FlowMessage, EveryBaseIsReadAsItWasWritten) {
     EXPECT_EQ(message.low(), spec.base.kind == BaseSpec::Kind::kUniform ? -2.0 : 0.0);
     EXPECT_EQ(message.high(), spec.base.kind == BaseSpec::Kind::kUniform ? 7.5 : 0.0);
   }
-  EXPECT_EQ(Read({}).base, BaseSpec());
+  EXPECT_EQ(Read({}).base, std::nullopt);
 }
 
 // A chain with this one layer, read.

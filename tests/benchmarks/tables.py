@@ -3,7 +3,7 @@
 
     python3 tables.py                       protein, kin40k, pumadyn32nm, wine, BSDS500 patches
     python3 tables.py --sets protein,wine   some of them
-    python3 tables.py --flows all           each architecture with its defaults, a line each
+    python3 tables.py --flows all           NICE to RQ-NSF (AR) with their defaults, a line each
     python3 tables.py --worst               besides: median and least log-densities of the test rows
     python3 tables.py --check               exit status 1 where a set is below its wanted figure
 

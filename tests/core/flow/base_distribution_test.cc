@@ -272,6 +272,12 @@ TEST_P(BaseDistributionTest, TemperatureScalesTheNoise) {
       EXPECT_NEAR(location(r, c), spec().kind == Kind::kUniform ? 0.25 : 0.0, 1e-6);
     }
   }
+  for (const auto& [name, slice, decays, statistic] : base.layout().entries()) {
+    if (name != "base.location" || slice.rows > 1) continue;
+    for (int r = 0; r < 50; ++r)
+      for (int c = 0; c < 3; ++c)
+        EXPECT_FLOAT_EQ(location(r, c), parameters[slice.offset + c]) << r << " " << c;
+  }
   // A mixture's locations are means of its components, by columns of one row together.
   if (spec().kind != Kind::kNormalMixture) return;
   const Slice means = base.layout().entries()[1].slice;

@@ -39,7 +39,8 @@ TEST(ChooseFlowTest, EveryTableGetsAFlow) {
     }
 }
 
-// Untrained, a chosen flow is the full-covariance Gaussian of its rows, whatever its layers.
+// Untrained, a chosen flow is the full-covariance Gaussian of its rows, if its layers start as the
+// identity: not mixtures, planar, radial, Sylvester and residual layers.
 TEST(ChooseFlowTest, EveryFlowStartsAsTheGaussianOfTheRows) {
   constexpr int kRows = 500;
   const Rows<double> normals = NormalTable(kRows, 2, 1);

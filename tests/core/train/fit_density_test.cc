@@ -354,6 +354,15 @@ TEST_F(FitDensityTest, EndsInTime) {
   EXPECT_EQ(model->report.stop_reason, StopReason::kMaxDuration);
 }
 
+TEST(ChooseDensityFlowTest, CouplingsWithSplinesUnlessThereIsOneColumn) {
+  for (const int dim : {1, 2, 30}) {
+    const absl::StatusOr<FlowSpec> spec = ChooseDensityFlow({}, dim, 1);
+    ASSERT_TRUE(spec.ok()) << spec.status();
+    EXPECT_EQ(spec->stack->architecture,
+              dim == 1 ? Architecture::kNsfAutoregressive : Architecture::kNsfCoupling);
+  }
+}
+
 TEST_F(FitDensityTest, RefusesWhatIsOutOfRange) {
   const auto field_of = [&](const FitDensityRequest& request) {
     const absl::Status status = StatusOf(Normal, request);

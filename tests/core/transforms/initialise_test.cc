@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <random>
 #include <utility>
@@ -162,6 +163,45 @@ TEST(InitialiseTest, PluLinearStartsAsARotationOfItsSeed) {
     EXPECT_GT(largest, 0.1) << "close to the identity";
     EXPECT_EQ(MaxAbsDifference(Values(start(1).rows), Values(z.rows)), 0.0);
     EXPECT_GT(MaxAbsDifference(Values(start(2).rows), Values(z.rows)), 0.1);
+  }
+}
+
+// Diagonals are exponentials of bounded logarithms: no parameter makes a linear layer singular,
+// though it may leave a row no digits.
+TEST(LinearLayersTest, ExtremeDiagonalsStayFinite) {
+  ParameterLayout layouts[2];
+  const LuLinear lu(kDim, false, "lu.", layouts[0]);
+  const PluLinear plu(kDim, 4, "plu.", layouts[1]);
+  std::mt19937_64 random(9);
+  const Point rows{{}, RandomRows(random, 20, kDim), Rows<double>(20, 0)};
+  for (const Transform* transform :
+       {static_cast<const Transform*>(&lu), static_cast<const Transform*>(&plu)}) {
+    const ParameterLayout& layout = layouts[transform == &plu];
+    ParameterValues values(layout.size());
+    transform->Initialise(1, values.span());
+    const auto& entries = layout.entries();
+    const auto diagonal = std::ranges::find_if(
+        entries, [](const auto& entry) { return entry.name.ends_with("log_diagonal"); });
+    ASSERT_NE(diagonal, entries.end());
+    for (const float extreme : {FLT_MAX, -FLT_MAX, 100.0f, -100.0f})
+      for (const float sign : {1.0f, -1.0f}) {
+        for (int c = 0; c < kDim; ++c)
+          values[diagonal->slice.offset + c] = c % 2 == 0 ? extreme : sign * extreme;
+        for (const Engine& engine : AllEngines()) {
+          SCOPED_TRACE(testing::Message() << engine.name << " " << extreme << " " << sign);
+          const std::vector<double> parameters(values.data(), values.data() + values.size());
+          const Image z = Apply(*engine.kernels, *transform, Direction::kForward,
+                                {parameters, rows.rows, rows.context});
+          const Image x = Apply(*engine.kernels, *transform, Direction::kInverse,
+                                {parameters, z.rows, rows.context});
+          for (int r = 0; r < 20; ++r) {
+            EXPECT_TRUE(std::isfinite(z.log_det[r]) && std::isfinite(x.log_det[r]));
+            EXPECT_NEAR(z.log_det[r], -x.log_det[r], 1e-3);
+            for (int c = 0; c < kDim; ++c)
+              EXPECT_TRUE(std::isfinite(z.rows(r, c)) && std::isfinite(x.rows(r, c)));
+          }
+        }
+      }
   }
 }
 

@@ -147,20 +147,25 @@ inline std::vector<Factory> ConditionedFactories() {
     factories.push_back(factory);
     factories.push_back(MakeInverted(factory));
   };
+  const std::pair<const char*, Mask> masks[] = {
+      {"Half", Mask::kHalf}, {"Alternating", Mask::kAlternating}, {"Random", Mask::kRandom}};
+  std::size_t next = 0;  // every mask meets every network; every other bijection has them flipped
   for (const auto& [name, bijection] : bijections) {
-    for (const int context : {0, 2}) {
-      const std::string network = context > 0 ? "Residual" : "Plain";
-      const std::vector<int> sizes(context > 0 ? 3 : 2, 9);
-      const Coupling::Conditioner conditioner{context, sizes, context > 0, Activation::kTanh};
-      add(MakeMaf(network + "Autoregressive" + name, sizes, context > 0, Activation::kTanh, context,
-                  bijection),
-          bijection);
-      add(MakeCoupling(network + "HalfCoupling" + name, Mask::kHalf, context > 0, bijection,
-                       conditioner),
-          bijection);
-      add(MakeCoupling(network + "RandomCoupling" + name, Mask::kRandom, false, bijection,
-                       conditioner),
-          bijection);
+    for (const bool residual : {false, true}) {
+      for (const int context : {0, 2}) {
+        const std::string network =
+            std::string(residual ? "Residual" : "Plain") + (context > 0 ? "Conditional" : "");
+        const std::vector<int> sizes(residual ? 3 : 2, 9);
+        const Activation activation = context > 0 ? Activation::kTanh : Activation::kElu;
+        add(MakeMaf(network + "Autoregressive" + name, sizes, residual, activation, context,
+                    bijection),
+            bijection);
+        const auto& [mask_name, mask] = masks[next % 3];
+        add(MakeCoupling(network + mask_name + "Coupling" + name, mask, next / 4 % 2 == 1,
+                         bijection, {context, sizes, residual, activation}),
+            bijection);
+        ++next;
+      }
     }
   }
   return factories;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // FitDensity through real calls: fits to built-in densities, to the caller's, to a teacher's, and
 // callers that do not keep to the rules.
+#include "core/train/fit_density.h"
+
 #include <chrono>
 #include <cmath>
 #include <functional>
@@ -10,6 +12,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "core/cpu/cpu_backend.h"
+#include "core/train/energies.h"
 #include "gtest/gtest.h"
 #include "tests/server/support/in_process_server.h"
 
@@ -140,6 +145,29 @@ TEST(FitDensity, FindsTheCallersDensity) {
   grpc::ClientContext context;
   ASSERT_TRUE(server.density().LogProb(&context, request, &response).ok());
   EXPECT_NEAR(response.log_prob(0), -std::log(2 * std::numbers::pi), 0.15);
+}
+
+// Each name is the density of that name: one step over the wire is the core's to the bit.
+TEST(FitDensity, EveryBuiltInDensityIsTheOneOfItsName) {
+  InProcessServer server;
+  const auto backend = CreateCpuBackend();
+  for (const Energy energy : AllEnergies()) {
+    v1::BuiltInDensity built_in;
+    const std::string word = "BUILT_IN_DENSITY_" + absl::AsciiStrToUpper(NameOf(energy));
+    ASSERT_TRUE(v1::BuiltInDensity_Parse(word, &built_in)) << word;
+    v1::FitDensitySpec spec = Quick(NameOf(energy), 1);
+    spec.set_built_in(built_in);
+    Fit fit(server, spec);
+    ASSERT_TRUE(fit.Run().ok()) << word;
+    FitDensityRequest request{.columns = ColumnsOf(energy)};
+    request.flow.stack = {
+        .architecture = Architecture::kMaf, .layers = 1, .hidden_sizes = std::vector<int>{8}};
+    request.options = {.batch_size = 64, .steps = 1, .samples = 500};
+    const absl::StatusOr<Model> model =
+        FitDensity(request, *CreateTarget(energy), *backend, {}, {});
+    ASSERT_TRUE(model.ok()) << model.status();
+    EXPECT_EQ(fit.Report().log_normaliser(), model->report.density_fit->log_normaliser) << word;
+  }
 }
 
 TEST(FitDensity, BuiltInAndTeacherNeedNoAnswers) {

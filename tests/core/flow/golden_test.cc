@@ -7,10 +7,12 @@
 #include <cmath>
 #include <cstdint>
 #include <numeric>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "core/flow/architectures.h"
 #include "tests/core/flow/golden_case.h"
 #include "tests/support/engines.h"
 #include "tests/support/numeric.h"
@@ -92,6 +94,29 @@ TEST(GoldenTest, IndependentImplementation) {
       ExpectDerivatives(engine, golden, within.derivative);
     }
   }
+}
+
+TEST(GoldenTest, NoArchitectureBijectionOrBaseIsLeftOut) {
+  std::set<Architecture> architectures;
+  std::set<ScalarBijection::Kind> bijections;
+  std::set<BaseSpec::Kind> bases;
+  for (const auto& json : ReadGoldenCases("flow_golden.json")) {
+    const GoldenCase golden(json);
+    const FlowSpec& spec = golden.flow().spec();
+    bases.insert(spec.base.kind);
+    if (spec.stack) architectures.insert(spec.stack->architecture);
+    for (const LayerSpec& layer : ChainOf(spec)) {
+      if (layer.autoregressive) bijections.insert(layer.autoregressive->bijection.kind);
+      if (layer.coupling) bijections.insert(layer.coupling->bijection.kind);
+      if (layer.elementwise) bijections.insert(layer.elementwise->kind);
+      // What normalises by running statistics has no name of its own on the wire.
+      if (layer.norm && layer.norm->batch) bijections.insert(ScalarBijection::Kind::kStandardise);
+    }
+  }
+  EXPECT_EQ(architectures.size(), AllArchitectures().size());
+  EXPECT_EQ(static_cast<int>(bijections.size()),
+            1 + static_cast<int>(ScalarBijection::Kind::kInverseRationalQuadratic));
+  EXPECT_EQ(static_cast<int>(bases.size()), 1 + static_cast<int>(BaseSpec::Kind::kNormalMixture));
 }
 
 TEST(GoldenTest, OtherLibraries) {

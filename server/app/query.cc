@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/app/query.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -26,6 +27,12 @@ absl::Status Compute(const Query& query, absl::Duration queued, Metrics& metrics
 absl::Status WithDeadline(absl::Status status, absl::Time now, absl::Time deadline) {
   if (!absl::IsCancelled(status) || now < deadline) return status;
   return absl::DeadlineExceededError("the deadline passed while computing");
+}
+
+absl::Time GivenUpFrom(absl::Time start, absl::Time deadline) {
+  constexpr absl::Duration kTransit = absl::Milliseconds(10);
+  if (deadline == absl::InfiniteFuture()) return deadline;
+  return std::max(start, deadline - kTransit - (deadline - start) / 100);
 }
 
 void RunQuery(Query query, WorkQueue& queue, Metrics& metrics) {

@@ -37,6 +37,11 @@ void RunQuery(Query query, WorkQueue& queue, Metrics& metrics);
 // CANCELLED becomes DEADLINE_EXCEEDED once the deadline has passed: that is why it was cancelled.
 absl::Status WithDeadline(absl::Status status, absl::Time now, absl::Time deadline);
 
+// From when on a cancellation of a call is taken for its caller's deadline. The caller's own clock
+// started earlier, and gRPC rounds what is left of it up on the wire, by a hundredth at most: its
+// cancellation may arrive a little before `deadline`.
+absl::Time GivenUpFrom(absl::Time start, absl::Time deadline);
+
 }  // namespace millrace
 
 #endif  // MILLRACE_SERVER_APP_QUERY_H_

@@ -32,7 +32,7 @@ void Call::Uses(Operation operation, ModelHandle model) {
 
 grpc::Status Call::End(absl::Status status) {
   const absl::Time now = absl::Now();
-  status = WithDeadline(std::move(status), now, deadline_);
+  status = WithDeadline(std::move(status), now, GivenUpFrom(start_, deadline_));
   metrics_.RpcHandled(method_, status.code(), now - start_);
   if (model_ != nullptr) {
     metrics_.QueryEnded(model_->name, model_->version, operation_, status.code());

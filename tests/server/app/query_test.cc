@@ -68,6 +68,14 @@ TEST_F(QueryTest, ExceptionsEndAtTheWall) {
       Run([](const ServedModel&) -> absl::Status { throw std::bad_alloc(); })));
 }
 
+TEST(GivenUpFromTest, ALittleBeforeTheDeadline) {
+  const absl::Time start = absl::UnixEpoch();
+  EXPECT_EQ(GivenUpFrom(start, start + absl::Seconds(30)), start + absl::Milliseconds(29690));
+  EXPECT_EQ(GivenUpFrom(start, start + absl::Milliseconds(50)), start + absl::Microseconds(39500));
+  EXPECT_EQ(GivenUpFrom(start, start + absl::Milliseconds(5)), start);
+  EXPECT_EQ(GivenUpFrom(start, absl::InfiniteFuture()), absl::InfiniteFuture());
+}
+
 TEST_F(QueryTest, ACancellationByTheDeadlineIsADeadline) {
   const auto cancelled = [](const ServedModel&) {
     absl::SleepFor(absl::Milliseconds(20));

@@ -77,7 +77,7 @@ void TrainStep(benchmark::State& state) {
 
 void Cases(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"dim", "batch"})
-      ->ArgsProduct({{6, 43}, {256}})
+      ->ArgsProduct({{6, 21, 43, 63}, {1, 32, 256, 4096}})
       ->UseRealTime()
       ->MeasureProcessCPUTime()
       ->Unit(benchmark::kMicrosecond);

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flows of bench_maf and bench_flow in zuko, nflows and normflows, as their users build them.
+
+A peer is a torch module whose log_prob takes rows, and a function that draws. Validation of
+arguments is off.
+"""
+
+import nflows.distributions
+import nflows.flows
+import nflows.nn.nets
+import nflows.transforms
+import normflows
+import torch
+import zuko
+
+torch.distributions.Distribution.set_default_validate_args(False)
+
+
+class LogProb(torch.nn.Module):
+    """What is traced, compiled and trained: rows to log-densities."""
+
+    def __init__(self, flow, log_prob):
+        super().__init__()
+        self.flow, self._log_prob = flow, log_prob
+
+    def forward(self, x):
+        return self._log_prob(self.flow, x)
+
+
+def of_zuko(flow):
+    return LogProb(flow, lambda f, x: f().log_prob(x)), lambda n: flow().sample((n,))
+
+
+def of_nflows(flow):
+    return LogProb(flow, lambda f, x: f.log_prob(x)), flow.sample
+
+
+def of_normflows(flow):
+    return LogProb(flow, lambda f, x: f.log_prob(x)), lambda n: flow.sample(n)[0]
+
+
+def zuko_maf(dim, hidden):
+    return of_zuko(zuko.flows.MAF(dim, transforms=5, hidden_features=[hidden] * 2))
+
+
+def nflows_maf(dim, hidden):
+    layers = []
+    for _ in range(5):
+        layers += [nflows.transforms.ReversePermutation(dim),
+                   nflows.transforms.MaskedAffineAutoregressiveTransform(
+                       dim, hidden, num_blocks=1, use_residual_blocks=False)]
+    return of_nflows(nflows.flows.Flow(nflows.transforms.CompositeTransform(layers),
+                                       nflows.distributions.StandardNormal([dim])))
+
+
+def zuko_realnvp(dim, hidden):
+    return of_zuko(zuko.flows.RealNVP(dim, transforms=10, hidden_features=[hidden] * 2))
+
+
+def nflows_realnvp(dim, hidden):
+    class Network(nflows.nn.nets.MLP):
+        def __init__(self, inputs, outputs):
+            super().__init__([inputs], [outputs], [hidden] * 2)
+
+        def forward(self, inputs, context=None):
+            return super().forward(inputs)
+
+    layers = []
+    for i in range(10):
+        mask = (torch.arange(dim) + i) % 2
+        layers.append(nflows.transforms.AffineCouplingTransform(mask, Network))
+    return of_nflows(nflows.flows.Flow(nflows.transforms.CompositeTransform(layers),
+                                       nflows.distributions.StandardNormal([dim])))
+
+
+def normflows_realnvp(dim, hidden):
+    layers = []
+    for i in range(10):
+        mask = (torch.arange(dim) + i) % 2
+        layers.append(normflows.flows.MaskedAffineFlow(
+            mask, *(normflows.nets.MLP([dim, hidden, hidden, dim], init_zeros=True)
+                    for _ in range(2))))
+    return of_normflows(normflows.NormalizingFlow(normflows.distributions.DiagGaussian(dim),
+                                                  layers))
+
+
+# normflows' masked autoregressive flow is swept where it is trained, so it is no MAF's peer.
+PEERS = {"MAF": {"zuko": zuko_maf, "nflows": nflows_maf},
+         "RealNVP": {"zuko": zuko_realnvp, "nflows": nflows_realnvp,
+                     "normflows": normflows_realnvp}}
+
+
+def training_step(module):
+    """One step of Adam on the mean of -log_prob."""
+    optimiser = torch.optim.Adam(module.parameters(), lr=1e-6)
+
+    def step(x):
+        optimiser.zero_grad(set_to_none=True)
+        loss = -module(x).mean()
+        loss.backward()
+        optimiser.step()
+
+    return step

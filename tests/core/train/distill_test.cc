@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -38,30 +39,37 @@ class DistillTest : public testing::Test {
 // By default a student is its teacher unrolled, inverse autoregressive, and comes near.
 TEST_F(DistillTest, UnrolledLearnsTwoMoons) {
   for (const Architecture architecture : {Architecture::kMaf, Architecture::kNsfAutoregressive}) {
-    TrainRequest request = Quick(60);
-    request.flow.stack.architecture = architecture;
-    const auto teacher = Teach(TwoMoons::Table(3000, 1), request, *backend_);
+    SCOPED_TRACE(NameOf(architecture));
+    TrainRequest request = Quick(30);
+    request.flow.stack = {.architecture = architecture, .layers = 3};
+    const auto teacher = Teach(TwoMoons::Table(1000, 1), request, *backend_);
     ASSERT_FALSE(teacher->report.gaussian_fallback);
-    const absl::StatusOr<Model> student =
-        Distill({.teacher = teacher, .options = {.steps = 1500, .seed = 2}}, *backend_, {}, {});
-    ASSERT_TRUE(student.ok()) << student.status();
-    EXPECT_EQ(student->spec, Unrolled(teacher->spec));
-    EXPECT_LT(student->report.density_fit->divergence, 0.05) << NameOf(architecture);
-    EXPECT_NEAR(student->report.density_fit->log_normaliser, 0.0, 0.05) << NameOf(architecture);
+    const auto divergence = [&](int steps) {
+      const absl::StatusOr<Model> student =
+          Distill({.teacher = teacher, .options = {.steps = steps, .samples = 5000, .seed = 2}},
+                  *backend_, {}, {});
+      EXPECT_TRUE(student.ok()) << student.status();
+      EXPECT_EQ(student->spec, Unrolled(teacher->spec));
+      EXPECT_NEAR(student->report.density_fit->log_normaliser, 0.0, 0.05);
+      return student->report.density_fit->divergence;
+    };
+    const double start = divergence(1), end = divergence(200);
+    EXPECT_LT(start, 0.5);
+    EXPECT_LT(end, std::min(0.02, 0.5 * start));
   }
 }
 
 // Couplings draw in one pass already: their student is an IAF, from the start that any flow has.
 TEST_F(DistillTest, IafLearnsFromCouplings) {
-  TrainRequest request = Quick(60);
-  request.flow.stack.architecture = Architecture::kNsfCoupling;
-  const auto teacher = Teach(TwoMoons::Table(3000, 1), request, *backend_);
+  TrainRequest request = Quick(30);
+  request.flow.stack = {.architecture = Architecture::kRealNvp, .layers = 4};
+  const auto teacher = Teach(TwoMoons::Table(1000, 1), request, *backend_);
   const absl::StatusOr<Model> student =
-      Distill({.teacher = teacher, .options = {.steps = 3000, .seed = 2}}, *backend_, {}, {});
+      Distill({.teacher = teacher, .options = {.steps = 500, .samples = 5000, .seed = 2}},
+              *backend_, {}, {});
   ASSERT_TRUE(student.ok()) << student.status();
   EXPECT_EQ(student->spec.stack->architecture, Architecture::kIaf);
-  EXPECT_LT(student->report.density_fit->divergence, 0.1);
-  EXPECT_NEAR(student->report.density_fit->log_normaliser, 0.0, 0.05);
+  EXPECT_LT(student->report.density_fit->divergence, 0.3);  // 1.7 at the start
 }
 
 TEST_F(DistillTest, StudentSharesTheTeachersColumns) {

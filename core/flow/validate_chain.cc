@@ -16,6 +16,7 @@ namespace millrace {
 namespace {
 
 constexpr int kMaxDraw = 1000;
+constexpr double kMostSetUpSteps = 4294967296.0;  // some seconds
 
 absl::Status CheckRange(const std::string& field, std::int64_t value, std::int64_t low,
                         std::int64_t high) {
@@ -105,6 +106,32 @@ absl::Status ValidateLinear(const std::string& path, LinearLayer::Start start, i
       absl::StrCat(path, ".start"), absl::StrCat("a rotation of ", dim, " columns"),
       absl::StrCat("a rotation of at most ", LinearLayer::kMaxRotationDim,
                    " columns, which takes dim^3 steps to draw, or another start"));
+}
+
+// Multiplications that a layer takes, cubic in its width, whenever a flow is made of the spec:
+// rotations are drawn, and the matrices of residual layers are bounded.
+double SetUpSteps(const LayerSpec& layer, int dim) {
+  const double n = dim;
+  if (layer.linear && layer.linear->start == LinearLayer::Start::kRotation) return n * n * n;
+  if (!layer.residual) return 0.0;
+  double steps = 0.0, inputs = n;
+  const auto add = [&](double outputs) {
+    const double least = std::min(inputs, outputs);
+    steps += least * least * std::max(inputs, outputs);
+    inputs = outputs;
+  };
+  for (const int size : layer.residual->network.hidden_sizes) add(size);
+  add(n);
+  return steps;
+}
+
+absl::Status ValidateSetUp(const std::string& path, const std::vector<LayerSpec>& chain, int dim) {
+  double steps = 0.0;
+  for (const LayerSpec& layer : chain) steps += SetUpSteps(layer, dim);
+  if (steps <= kMostSetUpSteps) return absl::OkStatus();
+  return InvalidArgument(
+      path, absl::StrCat("rotations and residual layers that take ", steps, " steps to set up"),
+      absl::StrCat("at most ", kMostSetUpSteps, ": fewer or narrower ones"));
 }
 
 // Moments are those of what reaches a layer's forward pass.
@@ -202,6 +229,7 @@ absl::Status ValidateChain(const std::string& path, const std::vector<LayerSpec>
                              absl::StrCat("one for what stands before it: ", Text(values)));
     values = of.to;
   }
+  MILLRACE_RETURN_IF_ERROR(ValidateSetUp(path, chain, dim));
   if (context_dim > 0 && !conditioned)
     return InvalidArgument(path, "no layer that a condition reaches",
                            "an autoregressive, coupling or residual layer");

@@ -8,6 +8,7 @@
 #include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
 #include "core/train/distill.h"
+#include "core/train/reverse_kl.h"
 #include "server/rpc/enum_table.h"
 #include "server/rpc/flow_message.h"
 #include "server/rpc/matrix.h"
@@ -15,8 +16,6 @@
 
 namespace millrace {
 namespace {
-
-constexpr int kDefaultBatchSize = 512;
 
 constexpr EnumPair<Energy, v1::BuiltInDensity> kEnergies[] = {
     {Energy::kU1, v1::BUILT_IN_DENSITY_U1},
@@ -111,8 +110,8 @@ absl::StatusOr<FitDensityPlan> ReadFitDensitySpec(const v1::FitDensitySpec& spec
   if (spec.target_case() != v1::FitDensitySpec::kClient) return plan;
   // The answer has one number more a point.
   MILLRACE_RETURN_IF_ERROR(
-      CheckReplySize(plan.request.options.batch_size.value_or(kDefaultBatchSize), plan.columns + 1,
-                     "options.batch_size", limits));
+      CheckReplySize(plan.request.options.batch_size.value_or(ReverseKlOptions{}.batch_size),
+                     plan.columns + 1, "options.batch_size", limits));
   return plan;
 }
 

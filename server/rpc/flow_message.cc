@@ -138,6 +138,10 @@ absl::StatusOr<FlowChoice> ReadFlow(const v1::FlowSpec& flow) {
     MILLRACE_ASSIGN_OR_RETURN(choice.stack, ReadStack(flow.stack()));
     return choice;
   }
+  // Before they are read: a layer of a few bytes becomes one of a few hundred.
+  if (flow.chain().layers_size() > FlowSpec::kMaxChain)
+    return InvalidArgument("flow.chain.layers", absl::StrCat(flow.chain().layers_size(), " layers"),
+                           absl::StrCat("at most ", FlowSpec::kMaxChain));
   std::vector<LayerSpec>& chain = choice.chain.emplace();
   for (int i = 0; i < flow.chain().layers_size(); ++i) {
     MILLRACE_ASSIGN_OR_RETURN(

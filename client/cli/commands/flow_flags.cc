@@ -19,7 +19,7 @@
 namespace millrace::cli {
 namespace {
 
-constexpr char kGroup[] = "Flow (whatever is not given is chosen from the table)";
+constexpr char kGroup[] = "Flow (whatever is not given is chosen by the server)";
 
 // Every value of an enum but the unspecified one, by its word.
 template <typename Enum>

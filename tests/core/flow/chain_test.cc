@@ -46,6 +46,23 @@ TEST(ChainTest, LayersThatFitTogetherAreTaken) {
   for (const FlowSpec& spec : specs) EXPECT_TRUE(Validate(spec).ok()) << Validate(spec);
 }
 
+// Nothing interrupts what is cubic in a layer's width.
+TEST(ChainTest, WhatIsSetUpIsBounded) {
+  const auto status = [](const LayerSpec& layer, int layers, int dim) {
+    FlowSpec spec{.dim = dim, .chain = std::vector<LayerSpec>(layers, layer)};
+    return Validate(spec);
+  };
+  const LayerSpec rotation{.linear = LinearLayer{LinearLayer::Start::kRotation}};
+  EXPECT_TRUE(status(rotation, 32, 512).ok());
+  LayerSpec residual{.residual = ResidualLayer{}};
+  residual.residual->network.hidden_sizes = {1024, 1024};
+  EXPECT_TRUE(status(residual, 3, 128).ok());
+  for (const absl::Status& refused : {status(rotation, 33, 512), status(residual, 4, 128)}) {
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(DetailOf(refused).field, "flow.chain.layers") << refused;
+  }
+}
+
 TEST(ChainTest, WhatDoesNotFitIsNamedWithWhatWould) {
   struct Case {
     FlowSpec spec;

@@ -226,6 +226,10 @@ TEST(FlowMessage, WhatIsUnknownNamesItsField) {
       {"flow.stack.mask", [](auto& f) { f.mutable_stack()->set_mask(static_cast<v1::Mask>(99)); }},
       {"flow.base.kind",
        [](auto& f) { f.mutable_base()->set_kind(static_cast<v1::BaseKind>(99)); }},
+      {"flow.chain.layers",
+       [](auto& f) {
+         for (int i = 0; i <= FlowSpec::kMaxChain; ++i) f.mutable_chain()->add_layers();
+       }},
       {"flow.chain.layers[1]", [&](auto& f) { second(f); }},
       {"flow.chain.layers[1].elementwise.kind", [&](auto& f) { second(f)->mutable_elementwise(); }},
       {"flow.chain.layers[1].autoregressive.bijection.kind",

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
+#include "core/flow/architectures.h"
 #include "core/score/density.h"
 #include "core/train/checkpoint.h"
 #include "core/train/choices.h"
@@ -60,6 +61,7 @@ class Training {
     MILLRACE_ASSIGN_OR_RETURN(
         model_->spec, ChooseFlow(request_.flow, split().fit_rows, model_->columns.dim(),
                                  model_->context.dim(), SeedFor(request_.options.seed, kFlow)));
+    MILLRACE_RETURN_IF_ERROR(CheckParameters());
     MILLRACE_RETURN_IF_ERROR(FitFlow());
     MILLRACE_RETURN_IF_ERROR(CompareWithGaussian());
     model_->create_time_unix_micros = absl::ToUnixMicros(absl::Now());
@@ -67,6 +69,18 @@ class Training {
   }
 
  private:
+  // Now that the categories of labels are known.
+  absl::Status CheckParameters() const {
+    const double parameters = EstimateParameters(model_->spec);
+    if (parameters <= static_cast<double>(request_.max_parameters)) return absl::OkStatus();
+    return MakeError(
+        absl::StatusCode::kResourceExhausted,
+        {.field = "flow",
+         .value = absl::StrCat("about ", parameters, " parameters"),
+         .expected = absl::StrCat("at most ", request_.max_parameters,
+                                  ": fewer or narrower layers, or labels of fewer categories")});
+  }
+
   absl::Status FitColumns() {
     if (rows_.rows < kMinRows)
       return InvalidArgument("rows", absl::StrCat(rows_.rows),

@@ -70,12 +70,14 @@ struct TrainRequest {
   FlowChoice flow;
   TrainOptions options;
   CheckpointOptions checkpoint;
+  std::int64_t max_parameters = Flow::kMaxParameters;  // of the flow, padding included
 };
 
 // INVALID_ARGUMENT for options or spec out of range, fewer than kMinRows rows, non-finite values
 // (row, column, value); RESOURCE_EXHAUSTED where rows times numbers of a context, one for each
-// category of a label, exceed 2^28; FAILED_PRECONDITION when training diverged again and again;
-// CANCELLED when stopped. Blocks for as long as training takes. Deterministic but for max_duration.
+// category of a label, exceed 2^28, and for more than max_parameters, about; FAILED_PRECONDITION
+// when training diverged again and again; CANCELLED when stopped. Blocks for as long as training
+// takes. Deterministic but for max_duration.
 absl::StatusOr<Model> TrainModel(const TrainRequest& request, RowsView<const double> rows,
                                  Backend& backend, const ProgressCallback& progress,
                                  std::stop_token stop);

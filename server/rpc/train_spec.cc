@@ -65,6 +65,7 @@ absl::StatusOr<LearningRateSchedule> ReadSchedule(v1::LearningRateSchedule sched
 
 absl::StatusOr<TrainRequest> ReadTrainSpec(const v1::TrainSpec& spec, const Limits& limits) {
   TrainRequest request;
+  request.max_parameters = limits.max_parameters;
   MILLRACE_ASSIGN_OR_RETURN(request.columns, ReadColumnSpecs(spec, limits));
   MILLRACE_ASSIGN_OR_RETURN(request.flow, ReadFlow(spec.flow()));
   MILLRACE_ASSIGN_OR_RETURN(request.options, ReadOptions(spec.options()));

@@ -20,7 +20,7 @@ absl::StatusOr<TrainRequest> ReadTrainSpec(const v1::TrainSpec& spec, const Limi
 // What can only be checked once the width of the table is known: INVALID_ARGUMENT when the spec
 // describes another number of columns, and more than none; RESOURCE_EXHAUSTED (field "flow") for
 // more than limits.max_parameters parameters, if every column varies and labels are counted as one
-// number each.
+// number each; TrainModel counts their categories.
 absl::Status CheckWidth(const TrainRequest& request, int table_columns, const Limits& limits);
 
 // RESOURCE_EXHAUSTED (field "flow") for more than limits.max_parameters parameters, about.

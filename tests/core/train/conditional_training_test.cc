@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/base/error_detail.h"
 #include "core/cpu/cpu_backend.h"
 #include "core/score/density.h"
 #include "tests/core/train/conditional_tables.h"
@@ -139,6 +140,23 @@ TEST(ConditionalTrainingTest, AConditionOfOneValueIsNamed) {
   const auto model = Train(request, table);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_THAT(model->report.warnings, Contains(HasSubstr("condition 'c' has one value")));
+}
+
+// Each category is an input of every network.
+TEST(ConditionalTrainingTest, CategoriesCountAmongTheParameters) {
+  Rows<double> table = NormalTable(400, 2, 5);
+  for (int r = 0; r < 400; ++r) table(r, 1) = r % 200;
+  TrainRequest request = Quick(1);
+  request.flow.stack = {.layers = 2, .hidden_sizes = std::vector<int>{32, 32, 32}};
+  request.columns = {{.name = "a"}, {.name = "c", .role = ColumnRole::kCondition}};
+  request.max_parameters = 15000;
+  EXPECT_TRUE(Train(request, table).ok());
+  request.columns[1].type = ColumnType::kCategorical;
+  const absl::Status status = Train(request, table).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(DetailOf(status).field, "flow");
+  request.max_parameters = 60000;
+  EXPECT_TRUE(Train(request, table).ok());
 }
 
 TEST(ConditionalTrainingTest, ATableOfConditionsAloneIsRefused) {

@@ -9,6 +9,7 @@
 #include "core/base/status_macros.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/cpu/cpu_train_session.h"
+#include "core/cpu/few_rows.h"
 #include "core/cpu/lanes.h"
 #include "core/cpu/load_block.h"
 #include "core/cpu/moments.h"
@@ -25,16 +26,18 @@ class CpuWeights final : public DeviceWeights {
   CpuWeights(std::shared_ptr<const Flow> flow, std::span<const float> parameters)
       : flow_(std::move(flow)),
         values_(parameters.size()),
+        transposed_(flow_->layout(), parameters),
         triangular_(flow_->IsTriangular(parameters)) {
     std::copy(parameters.begin(), parameters.end(), values_.data());
   }
   const Flow& flow() const override { return *flow_; }
   bool triangular() const { return triangular_; }
-  Weights weights() const { return {values_.data()}; }
+  Weights weights() const { return {values_.data(), &transposed_}; }
 
  private:
   std::shared_ptr<const Flow> flow_;
   ParameterValues values_;
+  TransposedWeights transposed_;
   bool triangular_;
 };
 

@@ -4,11 +4,12 @@
 #include <algorithm>
 
 #include "core/base/check.h"
+#include "core/cpu/activations.h"
 #include "core/cpu/block.h"
 #include "core/cpu/cpu_kernels.h"
+#include "core/cpu/few_rows.h"
 #include "core/cpu/gemm.h"
 #include "core/cpu/outer_product.h"
-#include "core/math/activation.h"
 
 namespace millrace {
 namespace {
@@ -18,21 +19,6 @@ using cpu::Data;
 using cpu::PaddedRows;
 using gemm::Range;
 
-// Calls `run` with the activation's type.
-template <typename Run>
-void Dispatch(Activation activation, const Run& run) {
-  switch (activation) {
-    case Activation::kIdentity:
-      return run(Identity{});
-    case Activation::kRelu:
-      return run(Relu{});
-    case Activation::kTanh:
-      return run(HyperbolicTangent{});
-    case Activation::kElu:
-      return run(Elu{});
-  }
-}
-
 int InputEnd(const DenseLayer& layer, int output) {
   return layer.extent.empty() ? layer.weight.cols : layer.extent[output];
 }
@@ -41,6 +27,8 @@ int InputEnd(const DenseLayer& layer, int output) {
 
 void CpuKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
                        DenseStart start, Activation activation, Matrix out) const {
+  if (weights.transposed != nullptr && in.rows <= kFewRows && layer.weight.rows > 1)
+    return DenseFewRows(layer, range, weights, in, start, activation, out);
   const gemm::Operands operands{
       Data(weights, layer.weight), layer.weight.ld, 1, Data(in), in.stride, Data(out), out.stride};
   const int rows = PaddedRows(in);
@@ -50,7 +38,7 @@ void CpuKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weight
   const auto all_rows = [rows](int, int) { return Range{0, rows}; };
   const bool biased = start == DenseStart::kBias && layer.bias.rows > 0;
   const float* bias = biased ? Data(weights, layer.bias) : nullptr;
-  Dispatch(activation, [&]<typename Function>(Function) {
+  cpu::WithActivation(activation, [&]<typename Function>(Function) {
     if (start == DenseStart::kAccumulate)
       gemm::Multiply(operands, range.output_begin, range.output_end, inputs, all_rows,
                      gemm::Accumulate<Function>{});
@@ -103,7 +91,7 @@ void CpuKernels::DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, Con
 }
 
 void CpuKernels::Activate(Activation activation, Matrix x) const {
-  Dispatch(activation, [&]<typename Function>(Function) {
+  cpu::WithActivation(activation, [&]<typename Function>(Function) {
     for (int c = 0; c < x.cols; ++c) {
       float* column = Column(x, c);
       for (int r = 0; r < PaddedRows(x); r += Pack::kWidth)
@@ -113,7 +101,7 @@ void CpuKernels::Activate(Activation activation, Matrix x) const {
 }
 
 void CpuKernels::ActivationAdjoint(Activation activation, ConstMatrix value, Matrix bar) const {
-  Dispatch(activation, [&]<typename Function>(Function) {
+  cpu::WithActivation(activation, [&]<typename Function>(Function) {
     for (int c = 0; c < bar.cols; ++c) {
       const float* v = Column(value, c);
       float* b = Column(bar, c);
@@ -125,7 +113,7 @@ void CpuKernels::ActivationAdjoint(Activation activation, ConstMatrix value, Mat
 
 void CpuKernels::ActivationSlopeAdjoint(Activation activation, ConstMatrix value, ConstMatrix s,
                                         Matrix bar, Matrix value_bar) const {
-  Dispatch(activation, [&]<typename Function>(Function) {
+  cpu::WithActivation(activation, [&]<typename Function>(Function) {
     for (int c = 0; c < bar.cols; ++c) {
       float* const v_bar = Column(value_bar, c);
       float* const b = Column(bar, c);

@@ -54,6 +54,7 @@ using ParameterValues = AlignedBuffer<float>;
 // What a kernel needs to find a slice. The element type is the kernels' own (float on the CPU).
 struct Weights {
   const void* buffer = nullptr;
+  const void* transposed = nullptr;  // the kernels' own copy for few rows, or none
 };
 
 struct Gradients {

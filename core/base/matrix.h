@@ -16,7 +16,8 @@ constexpr int RoundUp(int n, int multiple) { return (n + multiple - 1) / multipl
 
 // Element (r, c) stands at buffer[offset + c * stride + r], counted in elements: samples are
 // contiguous per feature. `stride` is at least RoundUp(rows, kRowAlign) and a multiple of
-// kRowAlign.
+// kRowAlign. Or it is 1, of a single row whose columns stand side by side, without padding: what
+// NewUnits of core/exec/pass.h gives, and only what is said there takes.
 struct Matrix {
   void* buffer = nullptr;
   std::ptrdiff_t offset = 0;
@@ -25,6 +26,7 @@ struct Matrix {
   int stride = 0;
 
   bool empty() const { return buffer == nullptr; }
+  bool IsFlat() const { return stride == 1; }
   Matrix Columns(int begin, int count) const {
     return {buffer, offset + static_cast<std::ptrdiff_t>(begin) * stride, rows, count, stride};
   }
@@ -44,6 +46,7 @@ struct ConstMatrix {
       : buffer(m.buffer), offset(m.offset), rows(m.rows), cols(m.cols), stride(m.stride) {}
 
   bool empty() const { return buffer == nullptr; }
+  bool IsFlat() const { return stride == 1; }
   ConstMatrix Columns(int begin, int count) const {
     return {buffer, offset + static_cast<std::ptrdiff_t>(begin) * stride, rows, count, stride};
   }

@@ -70,7 +70,7 @@ Made::Sweep::Sweep(const Made& made, Pass& pass, ConstMatrix x, Matrix theta)
       pass_(pass),
       x_(x),
       theta_(theta),
-      value_(made.network_.NewHidden(pass, x.rows)),
+      value_(made.network_.NewValues(pass, x.rows)),
       skip_(made.network_.NewSkip(pass, x.rows)) {}
 
 void Made::Sweep::BeginGroup(int first) {
@@ -110,6 +110,20 @@ void Made::Sweep::Advance(int i) {
   const int last = made_.network_.num_hidden() - 1;
   made_.network_.Multiply(pass_, last + 1, range, value_[last], DenseStart::kAccumulate,
                           Activation::kIdentity, theta_);
+}
+
+void Made::Sweep::InvertRow(ScalarBijection bijection, Matrix z, Vector log_det) {
+  const Network& network = made_.network_;
+  const SweptNetwork swept{.layers = network.layers(),
+                           .ends = made_.ends_,
+                           .parameters = made_.spec_.parameters,
+                           .residual = made_.spec_.residual,
+                           .activation = made_.spec_.activation};
+  for (int first = 0; first < z.cols; first += kGroup) {
+    BeginGroup(first);
+    pass_.kernels.SweepRow(swept, {value_, skip_, theta_}, bijection, pass_.weights, first,
+                           std::min(z.cols, first + kGroup), pass_.arena, z, log_det);
+  }
 }
 
 void Made::Sweep::Finish() { made_.network_.PushHidden(pass_, value_); }

@@ -60,6 +60,8 @@ class Made {
     // Writes the columns of theta that belong to column i; x's columns before i hold their final
     // values. To be called for i = 0, 1, .. dim - 1.
     void Advance(int i);
+    // Instead of all that, for a row whose theta is flat (NewUnits): z, which is x, becomes x.
+    void InvertRow(ScalarBijection bijection, Matrix z, Vector log_det);
     // With a tape, pushes the activations, as Forward does.
     void Finish();
 

@@ -40,8 +40,14 @@ Network::Hidden Network::NewHidden(Pass& pass, int rows) const {
   return hidden;
 }
 
+Network::Hidden Network::NewValues(Pass& pass, int rows) const {
+  Hidden values = {};
+  for (int l = 0; l < num_hidden(); ++l) values[l] = NewUnits(pass, rows, spec_.hidden_sizes[l]);
+  return values;
+}
+
 Matrix Network::NewSkip(Pass& pass, int rows) const {
-  return spec_.residual ? pass.arena.NewMatrix(rows, spec_.hidden_sizes[0]) : Matrix();
+  return spec_.residual ? NewUnits(pass, rows, spec_.hidden_sizes[0]) : Matrix();
 }
 
 void Network::PushHidden(Pass& pass, const Hidden& value) const {
@@ -80,7 +86,7 @@ void Network::Complete(Pass& pass, int l, int begin, int end, Matrix skip,
 }
 
 void Network::Forward(Pass& pass, ConstMatrix x, Matrix theta) const {
-  const Hidden value = NewHidden(pass, x.rows);
+  const Hidden value = NewValues(pass, x.rows);
   const Matrix skip = NewSkip(pass, x.rows);
   ConstMatrix in = x;
   for (int l = 0; l < num_hidden(); ++l) {

@@ -55,6 +55,8 @@ class Network {
   // The output starts at zero, residual blocks near the identity.
   void Initialise(std::uint64_t seed, std::span<float> parameters) const;
 
+  // Hidden layers, then the output.
+  std::span<const DenseLayer> layers() const { return layers_; }
   // Layer l (num_hidden(): the output) without its bias.
   DenseLayer LinearPart(int l) const {
     DenseLayer layer = layers_[l];
@@ -64,6 +66,7 @@ class Network {
 
   // --- the parts of Forward and Backward, for networks computed piece by piece ---
   Hidden NewHidden(Pass& pass, int rows) const;
+  Hidden NewValues(Pass& pass, int rows) const;  // the same, as NewUnits gives them
   // What holds h of a residual network; nothing of a plain one.
   Matrix NewSkip(Pass& pass, int rows) const;
   void PushHidden(Pass& pass, const Hidden& value) const;

@@ -7,6 +7,7 @@
 
 #include "core/cpu/base_parameters.h"
 #include "core/cpu/cpu_kernels.h"
+#include "core/cpu/one_row.h"
 #include "core/math/normal.h"
 
 namespace millrace {
@@ -35,13 +36,33 @@ Words WordsAt(std::uint64_t seed, std::uint64_t first, int quad, const Convert& 
 float Unsigned(std::uint32_t word) { return static_cast<float>(word); }
 float Signed(std::uint32_t word) { return static_cast<float>(static_cast<std::int32_t>(word)); }
 
+std::array<Pack, 4> Normals(const Words& words) {
+  const NormalPair<Pack> low = BoxMuller(words[0], words[1]);
+  const NormalPair<Pack> high = BoxMuller(words[2], words[3]);
+  return {low.first, low.second, high.first, high.second};
+}
+
+// A row that comes alone: quads of columns along the lanes.
+void SampleNormalRow(std::uint64_t seed, std::uint64_t row, Matrix z) {
+  const int last_quad = (z.cols - 1) / 4;
+  for (int quad = 0; quad <= last_quad; quad += Pack::kWidth) {
+    Words words;
+    for (int i = 0; i < Pack::kWidth; ++i) {
+      const auto w =
+          NormalWords(seed, row, static_cast<std::uint32_t>(std::min(quad + i, last_quad)));
+      for (int k = 0; k < 4; ++k) words[k].v[i] = Unsigned(w[k]);
+    }
+    const auto normals = Normals(words);
+    for (int c = 4 * quad; c < std::min(z.cols, 4 * (quad + Pack::kWidth)); ++c)
+      cpu::PutAlone(normals[c % 4].v[c / 4 - quad], Column(z, c));
+  }
+}
+
 void SampleNormals(std::uint64_t seed, std::uint64_t first_row, Matrix z) {
+  if (z.rows == 1) return SampleNormalRow(seed, first_row, z);
   for (int quad = 0; 4 * quad < z.cols; ++quad) {
     for (int r = 0; r < PaddedRows(z); r += Pack::kWidth) {
-      const Words words = WordsAt(seed, first_row + r, quad, Unsigned);
-      const NormalPair<Pack> low = BoxMuller(words[0], words[1]);
-      const NormalPair<Pack> high = BoxMuller(words[2], words[3]);
-      const Words normals = {low.first, low.second, high.first, high.second};
+      const auto normals = Normals(WordsAt(seed, first_row + r, quad, Unsigned));
       for (int k = 0; k < 4 && 4 * quad + k < z.cols; ++k)
         normals[k].Store(Column(z, 4 * quad + k) + r);
     }

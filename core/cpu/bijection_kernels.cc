@@ -4,6 +4,8 @@
 
 #include "core/cpu/block.h"
 #include "core/cpu/cpu_kernels.h"
+#include "core/cpu/formula_calls.h"
+#include "core/cpu/one_row.h"
 #include "core/exec/formulas.h"
 
 namespace millrace {
@@ -44,9 +46,32 @@ bool IsIdentityOn(const F&, const float* column, int padded_rows) {
   return false;
 }
 
+// The same of a row that comes alone, with theta flat: columns along the lanes.
+template <typename F, typename Map>
+void MapRow(const F& formula, const Map& map, ConstMatrix theta, Matrix x, Vector log_det) {
+  const int p = formula.parameters();
+  double sum = log_det.data[0];
+  Pack values[kMaxTheta];
+  cpu::ForPacksOfColumns(x.cols, [&](int c, int lanes) {
+    Pack v(0.0f);
+    for (int i = 0; i < lanes; ++i) v.v[i] = *Column(x, c + i);
+    for (int k = 0; k < p; ++k) {
+      values[k] = Pack(0.0f);
+      for (int i = 0; i < lanes; ++i) values[k].v[i] = *Column(theta, (c + i) * p + k);
+    }
+    const Mapped<Pack> mapped = map(v, values);
+    for (int i = 0; i < lanes; ++i) {
+      cpu::PutAlone(mapped.value.v[i], Column(x, c + i));
+      sum += static_cast<double>(mapped.log_det.v[i]);
+    }
+  });
+  log_det.data[0] = sum;
+}
+
 // map(x, theta) on every value, in place.
 template <typename F, typename Map>
 void MapColumns(const F& formula, const Map& map, ConstMatrix theta, Matrix x, Vector log_det) {
+  if (theta.IsFlat()) return MapRow(formula, map, theta, x, log_det);
   Pack values[kMaxTheta];
   for (int c = 0; c < x.cols; ++c) {
     float* column = Column(x, c);
@@ -86,7 +111,7 @@ void CpuKernels::BijectionForward(ScalarBijection bijection, ConstMatrix theta, 
                                   Vector log_det) const {
   WithFormula(bijection, [&](const auto& f) {
     MapColumns(
-        f, [&](Pack v, const Pack* t) { return f.Forward(v, t); }, theta, x, log_det);
+        f, [&](Pack v, const Pack* t) { return cpu::Forward(f, v, t); }, theta, x, log_det);
   });
 }
 
@@ -94,7 +119,7 @@ void CpuKernels::BijectionInverse(ScalarBijection bijection, ConstMatrix theta, 
                                   Vector log_det) const {
   WithFormula(bijection, [&](const auto& f) {
     MapColumns(
-        f, [&](Pack v, const Pack* t) { return f.Inverse(v, t); }, theta, z, log_det);
+        f, [&](Pack v, const Pack* t) { return cpu::Inverse(f, v, t); }, theta, z, log_det);
   });
 }
 

@@ -9,10 +9,10 @@
 #include "core/base/status_macros.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/cpu/cpu_train_session.h"
-#include "core/cpu/few_rows.h"
 #include "core/cpu/lanes.h"
 #include "core/cpu/load_block.h"
 #include "core/cpu/moments.h"
+#include "core/cpu/one_row.h"
 
 namespace millrace {
 namespace {
@@ -20,24 +20,26 @@ namespace {
 // Rows of a block: enough for whole register tiles, few enough that every layer's activations stay
 // in cache.
 constexpr int kBlockRows = 128;
+// So few rows are computed one by one (core/cpu/one_row.h), without a fork.
+constexpr std::int64_t kAloneRows = 4;
 
 class CpuWeights final : public DeviceWeights {
  public:
   CpuWeights(std::shared_ptr<const Flow> flow, std::span<const float> parameters)
       : flow_(std::move(flow)),
         values_(parameters.size()),
-        transposed_(flow_->layout(), parameters),
+        by_input_(flow_->layout(), parameters),
         triangular_(flow_->IsTriangular(parameters)) {
     std::copy(parameters.begin(), parameters.end(), values_.data());
   }
   const Flow& flow() const override { return *flow_; }
   bool triangular() const { return triangular_; }
-  Weights weights() const { return {values_.data(), &transposed_}; }
+  Weights weights() const { return {values_.data(), &by_input_}; }
 
  private:
   std::shared_ptr<const Flow> flow_;
   ParameterValues values_;
-  TransposedWeights transposed_;
+  WeightsByInput by_input_;
   bool triangular_;
 };
 
@@ -168,6 +170,14 @@ class CpuBackend final : public Backend {
                                                      context.cols, " columns; expected ",
                                                      wanted_rows, " of ", context_dim));
     // The cut is free: a row's result does not depend on its block.
+    if (rows.rows <= kAloneRows)
+      return lanes_.Run(1, stop, [&](std::int64_t, Scratch& scratch) {
+        for (std::int64_t r = 0; r < rows.rows; ++r) {
+          const Arena::Scope scope(scratch.arena);
+          Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = weights};
+          task(pass, r, LoadBlock(rows, context, r, 1, pass));
+        }
+      });
     const std::int64_t share = (rows.rows + lanes_.threads() - 1) / lanes_.threads();
     const int block_rows =
         static_cast<int>(std::clamp<std::int64_t>((share + 15) / 16 * 16, kRowAlign, kBlockRows));

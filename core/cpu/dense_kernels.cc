@@ -7,8 +7,8 @@
 #include "core/cpu/activations.h"
 #include "core/cpu/block.h"
 #include "core/cpu/cpu_kernels.h"
-#include "core/cpu/few_rows.h"
 #include "core/cpu/gemm.h"
+#include "core/cpu/one_row.h"
 #include "core/cpu/outer_product.h"
 
 namespace millrace {
@@ -27,8 +27,8 @@ int InputEnd(const DenseLayer& layer, int output) {
 
 void CpuKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
                        DenseStart start, Activation activation, Matrix out) const {
-  if (weights.transposed != nullptr && in.rows <= kFewRows && layer.weight.rows > 1)
-    return DenseFewRows(layer, range, weights, in, start, activation, out);
+  if (weights.by_input != nullptr && in.rows == 1)
+    return DenseOneRow(layer, range, weights, in, start, activation, out);
   const gemm::Operands operands{
       Data(weights, layer.weight), layer.weight.ld, 1, Data(in), in.stride, Data(out), out.stride};
   const int rows = PaddedRows(in);
@@ -92,6 +92,10 @@ void CpuKernels::DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, Con
 
 void CpuKernels::Activate(Activation activation, Matrix x) const {
   cpu::WithActivation(activation, [&]<typename Function>(Function) {
+    if (x.IsFlat())
+      return cpu::ForPacksOfColumns(x.cols, [&](int c, int lanes) {
+        cpu::StoreLanes(Function::Value(cpu::LoadLanes(Column(x, c), lanes)), lanes, Column(x, c));
+      });
     for (int c = 0; c < x.cols; ++c) {
       float* column = Column(x, c);
       for (int r = 0; r < PaddedRows(x); r += Pack::kWidth)

@@ -25,6 +25,10 @@ void CpuKernels::Store(ConstMatrix from, float* host) const {
 }
 
 void CpuKernels::Copy(ConstMatrix from, Matrix to) const {
+  if (to.IsFlat()) {
+    std::copy_n(Data(from), to.cols, Data(to));
+    return;
+  }
   const int rows = PaddedRows(to);
   for (int c = 0; c < to.cols; ++c) std::copy_n(Column(from, c), rows, Column(to, c));
 }
@@ -35,6 +39,10 @@ void CpuKernels::Fill(double value, Matrix to) const {
 }
 
 void CpuKernels::Add(ConstMatrix from, Matrix to) const {
+  if (to.IsFlat()) {
+    for (int c = 0; c < to.cols; ++c) Data(to)[c] += Data(from)[c];
+    return;
+  }
   const int rows = PaddedRows(to);
   for (int c = 0; c < to.cols; ++c) {
     const float* source = Column(from, c);

@@ -21,6 +21,7 @@ class Arena {
 
   // An uninitialised (but finite on first use) block of rows; lives until the enclosing Scope ends.
   Matrix NewMatrix(int rows, int cols);
+  Matrix NewFlat(int cols);  // a single row, its columns side by side
   Vector NewVector(int rows);
   Vectors NewVectors(int rows, int count);
 

@@ -14,36 +14,16 @@
 #include <cstdint>
 #include <span>
 
+#include "core/base/check.h"
 #include "core/base/matrix.h"
 #include "core/exec/base_layer.h"
+#include "core/exec/dense_layer.h"
 #include "core/exec/parameters.h"
 #include "core/exec/scalar_bijection.h"
+#include "core/exec/swept_network.h"
 #include "core/exec/vector_bijection.h"
 
 namespace millrace {
-
-// Activations whose derivative is a function of their own value, so that one matrix serves the
-// adjoint and the next layer.
-enum class Activation { kIdentity, kRelu, kTanh, kElu };
-
-// y = W x + b. Row o of W uses the inputs [0, extent[o]) only; `extent` does not decrease with o,
-// which makes W block-triangular. Entries of W outside are zero, and their gradients are kept zero.
-struct DenseLayer {
-  Slice weight;                 // [outputs, inputs]
-  Slice bias;                   // [1, outputs]; rows == 0: no bias
-  std::span<const int> extent;  // [outputs], or empty: every row uses all inputs
-};
-
-// The part of a dense layer one call computes.
-struct DenseRange {
-  int output_begin = 0;
-  int output_end = 0;
-  int input_begin = 0;
-  int input_end = 0;
-};
-
-// What the outputs hold before the products are added.
-enum class DenseStart { kBias, kZero, kAccumulate };
 
 // y = L U x + b: L lower triangular with a unit diagonal, U upper triangular with the diagonal
 // exp(clip(log_diagonal)), clip as in core/math/affine.h with kLogDiagonalBound.
@@ -112,6 +92,15 @@ class Kernels {
   virtual void LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta,
                                       ConstVector log_det_bar, double penalty,
                                       Matrix theta_bar) const = 0;
+  // Columns [first, end) of an autoregressive transform's inverse, of a row whose units are flat:
+  // z becomes x there, column by column, and log_det gets what Inverse would give. What columns
+  // before `first` contribute is in the units already; those of degrees in the range are completed.
+  // Only kernels that give Weights::by_input are asked.
+  virtual void SweepRow(const SweptNetwork&, const SweptUnits&, ScalarBijection, Weights,
+                        int /*first*/, int /*end*/, class Arena&, Matrix /*z*/,
+                        Vector /*log_det*/) const {
+    MILLRACE_CHECK(false);
+  }
   // theta[:, j] = parameter j of `slice` [1, n] in every row; its adjoint adds sign times the sums
   // over rows.
   virtual void Broadcast(Slice slice, Weights weights, Matrix theta) const = 0;

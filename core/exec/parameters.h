@@ -54,7 +54,7 @@ using ParameterValues = AlignedBuffer<float>;
 // What a kernel needs to find a slice. The element type is the kernels' own (float on the CPU).
 struct Weights {
   const void* buffer = nullptr;
-  const void* transposed = nullptr;  // the kernels' own copy for few rows, or none
+  const void* by_input = nullptr;  // the kernels' own copy for rows that come alone, or none
 };
 
 struct Gradients {

@@ -42,6 +42,14 @@ class PassScope {
   std::optional<Arena::Scope> scope_;
 };
 
+// Units of a network, or the parameters of a scalar bijection: flat where the row comes alone and
+// no adjoint follows. To be given to Dense, Copy, Add and Activate, to bijections as theta, forward
+// and inverse, and to SweepRow.
+inline Matrix NewUnits(Pass& pass, int rows, int cols) {
+  const bool flat = rows == 1 && pass.weights.by_input != nullptr && pass.tape == nullptr;
+  return flat ? pass.arena.NewFlat(cols) : pass.arena.NewMatrix(rows, cols);
+}
+
 // Pushes a copy of x for the adjoint, if one will follow.
 inline void Record(Pass& pass, ConstMatrix x) {
   if (pass.tape == nullptr) return;

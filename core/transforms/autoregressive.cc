@@ -28,7 +28,7 @@ void Autoregressive::Keep(Pass& pass, ConstMatrix x, ConstMatrix theta) const {
 
 void Autoregressive::Forward(Pass& pass, Matrix x, Vector log_det) const {
   const PassScope scope(pass);
-  const Matrix theta = pass.arena.NewMatrix(x.rows, made_.theta_cols());
+  const Matrix theta = NewUnits(pass, x.rows, made_.theta_cols());
   made_.Forward(pass, x, theta);
   if (pass.tape != nullptr) {
     const Matrix input = pass.arena.NewMatrix(x.rows, x.cols);
@@ -52,9 +52,13 @@ void Autoregressive::Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) 
 
 void Autoregressive::Inverse(Pass& pass, Matrix z, Vector log_det) const {
   const PassScope scope(pass);
-  const Matrix theta = pass.arena.NewMatrix(z.rows, made_.theta_cols());
+  const Matrix theta = NewUnits(pass, z.rows, made_.theta_cols());
   const int p = bijection_.parameters();
   Made::Sweep sweep(made_, pass, z, theta);
+  if (theta.IsFlat() && pass.column_log_det.empty()) {
+    sweep.InvertRow(bijection_, z, log_det);
+    return;
+  }
   for (int i = 0; i < z.cols; ++i) {
     sweep.Advance(i);
     InverseBijection(pass, bijection_, theta.Columns(i * p, p), z.Columns(i, 1),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Dense layers of few rows have the bits of the same rows in a block.
-#include "core/cpu/few_rows.h"
+// A row alone has the bits of the same row in a block.
+#include "core/cpu/one_row.h"
 
 #include <gtest/gtest.h>
 
@@ -23,9 +23,9 @@ struct Case {
   bool masked;
 };
 
-class FewRowsTest : public testing::TestWithParam<Case> {
+class OneRowTest : public testing::TestWithParam<Case> {
  protected:
-  FewRowsTest() {
+  OneRowTest() {
     const auto [inputs, outputs, masked] = GetParam();
     layout_.Add("before.weight", 3, 5, true);
     layer_.weight = layout_.Add("weight", outputs, inputs, true);
@@ -49,12 +49,14 @@ class FewRowsTest : public testing::TestWithParam<Case> {
       for (int r = 0; r < kBlock; ++r) cpu::Column(rows, c)[r] = Number();
     return rows;
   }
-  // The first rows of a block, as a block of their own.
-  Matrix First(int rows, const Matrix& of) {
-    const Matrix first = arena_.NewMatrix(rows, of.cols);
-    for (int c = 0; c < of.cols; ++c)
-      std::copy_n(cpu::Column(of, c), kBlock, cpu::Column(first, c));
-    return first;
+  Matrix Copy(const Matrix& of) {
+    const Matrix copy = arena_.NewMatrix(of.rows, of.cols);
+    kernels_.Copy(of, copy);
+    return copy;
+  }
+  static Matrix FirstRow(Matrix of) {
+    of.rows = 1;
+    return of;
   }
 
   ParameterLayout layout_;
@@ -67,11 +69,11 @@ class FewRowsTest : public testing::TestWithParam<Case> {
   CpuKernels kernels_;
 };
 
-TEST_P(FewRowsTest, HaveTheBitsOfABlock) {
+TEST_P(OneRowTest, HasTheBitsOfABlock) {
   const auto [inputs, outputs, masked] = GetParam();
-  const TransposedWeights transposed(layout_, parameters_.span());
+  const WeightsByInput by_input(layout_, parameters_.span());
   const Weights block_weights{parameters_.data()};
-  const Weights weights{parameters_.data(), &transposed};
+  const Weights weights{parameters_.data(), &by_input};
   const DenseRange ranges[] = {{0, outputs, 0, inputs},
                                {outputs / 3, outputs, 0, inputs},
                                {outputs / 3, outputs / 2, inputs / 4, inputs},
@@ -82,21 +84,22 @@ TEST_P(FewRowsTest, HaveTheBitsOfABlock) {
       for (const Activation activation :
            {Activation::kIdentity, Activation::kRelu, Activation::kTanh, Activation::kElu}) {
         const Arena::Scope scope(arena_);
-        const Matrix expected = First(kBlock, before);
+        const Matrix expected = Copy(before);
         kernels_.Dense(layer_, range, block_weights, in, start, activation, expected);
-        for (int rows = 1; rows <= kFewRows; ++rows) {
-          const Matrix actual = First(rows, before);
-          kernels_.Dense(layer_, range, weights, First(rows, in), start, activation, actual);
+        for (const bool flat : {false, true}) {
+          const Matrix actual = flat ? arena_.NewFlat(outputs) : arena_.NewMatrix(1, outputs);
+          for (int o = 0; o < outputs; ++o) *cpu::Column(actual, o) = *cpu::Column(before, o);
+          kernels_.Dense(layer_, range, weights, FirstRow(in), start, activation, actual);
           for (int o = 0; o < outputs; ++o)
-            ASSERT_EQ(
-                std::memcmp(cpu::Column(actual, o), cpu::Column(expected, o), rows * sizeof(float)),
-                0)
-                << rows << " rows, output " << o << ", start " << static_cast<int>(start);
+            ASSERT_EQ(std::memcmp(cpu::Column(actual, o), cpu::Column(expected, o), sizeof(float)),
+                      0)
+                << (flat ? "flat, " : "") << "output " << o << ", start "
+                << static_cast<int>(start);
         }
       }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, FewRowsTest,
+INSTANTIATE_TEST_SUITE_P(Sizes, OneRowTest,
                          testing::Values(Case{1, 1, false}, Case{5, 1, false}, Case{1, 7, true},
                                          Case{7, 2, false}, Case{7, 15, true}, Case{20, 16, true},
                                          Case{16, 17, false}, Case{100, 86, true},

@@ -53,17 +53,13 @@ void MapRow(const F& formula, const Map& map, ConstMatrix theta, Matrix x, Vecto
   double sum = log_det.data[0];
   Pack values[kMaxTheta];
   cpu::ForPacksOfColumns(x.cols, [&](int c, int lanes) {
-    Pack v(0.0f);
-    for (int i = 0; i < lanes; ++i) v.v[i] = *Column(x, c + i);
     for (int k = 0; k < p; ++k) {
       values[k] = Pack(0.0f);
       for (int i = 0; i < lanes; ++i) values[k].v[i] = *Column(theta, (c + i) * p + k);
     }
-    const Mapped<Pack> mapped = map(v, values);
-    for (int i = 0; i < lanes; ++i) {
-      cpu::PutAlone(mapped.value.v[i], Column(x, c + i));
-      sum += static_cast<double>(mapped.log_det.v[i]);
-    }
+    const Mapped<Pack> mapped = map(cpu::LoadColumns(x, c, lanes), values);
+    cpu::StoreColumns(mapped.value, lanes, c, x);
+    for (int i = 0; i < lanes; ++i) sum += static_cast<double>(mapped.log_det.v[i]);
   });
   log_det.data[0] = sum;
 }

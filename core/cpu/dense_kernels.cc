@@ -94,7 +94,7 @@ void CpuKernels::Activate(Activation activation, Matrix x) const {
   cpu::WithActivation(activation, [&]<typename Function>(Function) {
     if (x.IsFlat())
       return cpu::ForPacksOfColumns(x.cols, [&](int c, int lanes) {
-        cpu::StoreLanes(Function::Value(cpu::LoadLanes(Column(x, c), lanes)), lanes, Column(x, c));
+        cpu::StoreColumns(Function::Value(cpu::LoadColumns(x, c, lanes)), lanes, c, x);
       });
     for (int c = 0; c < x.cols; ++c) {
       float* column = Column(x, c);

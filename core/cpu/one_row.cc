@@ -15,11 +15,12 @@ namespace {
 using cpu::Column;
 using cpu::Data;
 
-// Enough accumulators to hide the latency of a multiply-add.
-constexpr int kTilePacks = WeightsByInput::kSlack / Pack::kWidth;
-constexpr int kTile = kTilePacks * Pack::kWidth;
+constexpr int kPanel = MatrixByInput::kPanel;
+constexpr int kPanelPacks = kPanel / Pack::kWidth;
 
-// The part of a layer that one tile of outputs multiplies: the weights of its first input, the
+bool IsMatrix(const ParameterLayout::Entry& entry) { return entry.slice.rows > 1 || entry.decays; }
+
+// The part of a layer that outputs of one panel multiply: the weights of its first input, the
 // inputs, and for each pack of outputs the end of the inputs that it uses, which does not decrease.
 struct Staircase {
   const float* weights;
@@ -27,7 +28,7 @@ struct Staircase {
   const float* inputs;
   std::ptrdiff_t inputs_stride;
   int begin;
-  std::array<int, kTilePacks> ends;
+  std::array<int, kPanelPacks> ends;
 };
 
 // sums[j] = the sum over inputs k in [begin, ends[j]), in ascending order.
@@ -52,11 +53,26 @@ void Sum(const Staircase& s, float* sums) {
   for (int j = 0; j < kPacks; ++j) sum[j].Store(sums + j * Pack::kWidth);
 }
 
+// What becomes of finished sums.
+void Finish(DenseStart start, const float* bias, Activation activation, const float* sums,
+            int count, Matrix out) {
+  cpu::WithActivation(activation, [&]<typename Function>(Function) {
+    cpu::ForPacksOfColumns(count, [&](int c, int lanes) {
+      Pack sum = Pack::Load(sums + c);
+      if (start == DenseStart::kAccumulate)
+        sum = cpu::LoadColumns(out, c, lanes) + sum;
+      else if (bias != nullptr)
+        sum = sum + cpu::LoadLanes(bias + c, lanes);
+      cpu::StoreColumns(Function::Value(sum), lanes, c, out);
+    });
+  });
+}
+
 template <std::size_t... kPacks>
 constexpr auto SumFunctions(std::index_sequence<kPacks...>) {
   return std::array{&Sum<static_cast<int>(kPacks) + 1>...};
 }
-constexpr auto kSums = SumFunctions(std::make_index_sequence<kTilePacks>{});
+constexpr auto kSums = SumFunctions(std::make_index_sequence<kPanelPacks>{});
 
 }  // namespace
 
@@ -66,53 +82,50 @@ WeightsByInput::WeightsByInput(const ParameterLayout& layout, std::span<const fl
   for (const auto& entry : layout.entries()) {
     if (!IsMatrix(entry)) continue;
     starts_[entry.slice.offset / kRowAlign] = size;
-    size += static_cast<std::size_t>(entry.slice.cols) * Stride(entry.slice);
+    size += static_cast<std::size_t>(entry.slice.cols) * RoundUp(entry.slice.rows, kRowAlign);
   }
-  values_ = AlignedBuffer<float>(size + kSlack);
+  values_ = AlignedBuffer<float>(size + kPanel);  // whole packs may be read from any output on
   for (const auto& entry : layout.entries()) {
     const Slice& s = entry.slice;
-    if (IsMatrix(entry))
-      cpu::Transpose(parameters.data() + s.offset, s.ld, s.rows, s.cols,
-                     values_.data() + starts_[s.offset / kRowAlign], Stride(s));
+    if (!IsMatrix(entry)) continue;
+    for (int first = 0; first < s.rows; first += kPanel) {
+      const MatrixByInput::Panel panel = At(s).PanelOf(first);
+      const float* const rows =
+          parameters.data() + s.offset + static_cast<std::size_t>(first) * s.ld;
+      cpu::Transpose(rows, s.ld, std::min(kPanel, s.rows - first), s.cols,
+                     values_.data() + (panel.column - values_.data()), panel.stride);
+    }
   }
 }
 
 void DenseOneRow(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
                  DenseStart start, Activation activation, Matrix out) {
-  const auto& by_input = *static_cast<const WeightsByInput*>(weights.by_input);
+  const MatrixByInput matrix =
+      static_cast<const WeightsByInput*>(weights.by_input)->At(layer.weight);
   const bool biased = start == DenseStart::kBias && layer.bias.rows > 0;
   const float* const bias = biased ? Data(weights, layer.bias) : nullptr;
   const int input_end = std::min(range.input_end, layer.weight.cols);
   Staircase s = {.weights = nullptr,
-                 .weights_stride = WeightsByInput::Stride(layer.weight),
+                 .weights_stride = 0,
                  .inputs = Data(in) + static_cast<std::ptrdiff_t>(range.input_begin) * in.stride,
                  .inputs_stride = in.stride,
                  .begin = range.input_begin,
                  .ends = {}};
-  alignas(64) float sums[kTile];
-  for (int o = range.output_begin; o < range.output_end; o += kTile) {
-    const int count = std::min(kTile, range.output_end - o);
+  alignas(64) float sums[kPanel];
+  int count = 0;
+  for (int o = range.output_begin; o < range.output_end; o += count) {
+    count = std::min(kPanel - o % kPanel, range.output_end - o);
     const int packs = (count + Pack::kWidth - 1) / Pack::kWidth;
-    s.weights = by_input.Column(layer.weight, range.input_begin) + o;
+    const MatrixByInput::Panel panel = matrix.PanelOf(o);
+    s.weights = panel.column + range.input_begin * panel.stride + o % kPanel;
+    s.weights_stride = panel.stride;
     for (int j = 0; j < packs; ++j) {
       const int last = std::min(count, (j + 1) * Pack::kWidth) - 1;
       s.ends[j] = layer.extent.empty() ? input_end : std::min(input_end, layer.extent[o + last]);
     }
     kSums[packs - 1](s, sums);
-    if (start == DenseStart::kAccumulate)
-      for (int i = 0; i < count; ++i) sums[i] = *Column(out, o + i) + sums[i];
-    else if (biased)
-      for (int i = 0; i < count; ++i) sums[i] += bias[o + i];
-    cpu::WithActivation(activation, [&]<typename Function>(Function) {
-      for (int j = 0; j < packs; ++j) {
-        float* const values = sums + j * Pack::kWidth;
-        Function::Value(Pack::Load(values)).Store(values);
-      }
-    });
-    if (out.IsFlat())
-      std::memcpy(Column(out, o), sums, count * sizeof(float));
-    else
-      for (int i = 0; i < count; ++i) cpu::PutAlone(sums[i], Column(out, o + i));
+    Finish(start, bias == nullptr ? nullptr : bias + o, activation, sums, count,
+           out.Columns(o, count));
   }
 }
 

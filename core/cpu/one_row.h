@@ -20,26 +20,40 @@
 
 namespace millrace {
 
-// The matrices of a flow's parameters, input by input: what Weights::by_input points at.
+// A matrix of weights input by input. Outputs are cut into panels, each of which is read from its
+// first input to its last without a gap.
+struct MatrixByInput {
+  // Outputs of a panel, but the last; enough accumulators to hide the latency of a multiply-add.
+  static constexpr int kPanel = 8 * Pack::kWidth;
+
+  // The weights of an input stand at column + input * stride, output by output up to the end of the
+  // panel and, where that is the matrix's, padded with zeros to whole packs.
+  struct Panel {
+    const float* column;  // of the panel's first output and input 0
+    std::ptrdiff_t stride;
+  };
+  Panel PanelOf(int output) const {
+    const int first = output & -kPanel;
+    return {values + static_cast<std::ptrdiff_t>(first) * inputs,
+            std::min(kPanel, padded_outputs - first)};
+  }
+
+  const float* values = nullptr;
+  int inputs = 0;
+  int padded_outputs = 0;
+};
+
+// The matrices of a flow's parameters: what Weights::by_input points at.
 class WeightsByInput {
  public:
-  // Floats that may be read beyond a column.
-  static constexpr int kSlack = 8 * Pack::kWidth;
-
   WeightsByInput(const ParameterLayout& layout, std::span<const float> parameters);
 
-  // The weights of one input of the matrix, output by output.
-  const float* Column(const Slice& matrix, int input) const {
-    return values_.data() + starts_[matrix.offset / kRowAlign] +
-           static_cast<std::ptrdiff_t>(input) * Stride(matrix);
+  MatrixByInput At(const Slice& matrix) const {
+    return {values_.data() + starts_[matrix.offset / kRowAlign], matrix.cols,
+            RoundUp(matrix.rows, kRowAlign)};
   }
-  static std::ptrdiff_t Stride(const Slice& matrix) { return RoundUp(matrix.rows, kRowAlign); }
 
  private:
-  static bool IsMatrix(const ParameterLayout::Entry& entry) {
-    return entry.slice.rows > 1 || entry.decays;
-  }
-
   std::vector<std::size_t> starts_;  // by the slice's offset, in cache lines
   AlignedBuffer<float> values_;
 };
@@ -61,11 +75,13 @@ inline void StoreUnaligned(Pack pack, float* values) {
 
 // The first `lanes` floats only; 0 stands in the others.
 inline Pack LoadLanes(const float* values, int lanes) {
+  if (lanes == Pack::kWidth) return LoadUnaligned(values);
   Pack pack(0.0f);
   std::memcpy(&pack.v, values, static_cast<std::size_t>(lanes) * sizeof(float));
   return pack;
 }
 inline void StoreLanes(Pack pack, int lanes, float* values) {
+  if (lanes == Pack::kWidth) return StoreUnaligned(pack, values);
   std::memcpy(values, &pack.v, static_cast<std::size_t>(lanes) * sizeof(float));
 }
 
@@ -78,6 +94,18 @@ void ForPacksOfColumns(int cols, const Use& use) {
 // The value of a row that comes alone: its padding holds the same.
 inline void PutAlone(float value, float* column) {
   for (int r = 0; r < kRowAlign; r += Pack::kWidth) Pack(value).Store(column + r);
+}
+
+// `lanes` columns of the row from c on.
+inline Pack LoadColumns(const ConstMatrix& row, int c, int lanes) {
+  if (row.IsFlat()) return LoadLanes(Column(row, c), lanes);
+  Pack pack(0.0f);
+  for (int i = 0; i < lanes; ++i) pack.v[i] = *Column(row, c + i);
+  return pack;
+}
+inline void StoreColumns(Pack pack, int lanes, int c, const Matrix& row) {
+  if (row.IsFlat()) return StoreLanes(pack, lanes, Column(row, c));
+  for (int i = 0; i < lanes; ++i) PutAlone(pack.v[i], Column(row, c + i));
 }
 
 }  // namespace cpu

@@ -25,30 +25,37 @@ PackMask LanesIn(int begin, int end) {
   return {(lane >= begin) & (lane < end)};
 }
 
-// Inputs of a layer, whose weights stand by input.
+// Lane i of a pack, in all lanes.
+Pack Broadcast(Pack pack, int i) { return __builtin_shuffle(pack.v, Pack::Ints{} + i); }
+
+// Some inputs of a layer: lanes [lane, lane + count) of a pack, their weights by input.
 struct Products {
   const float* weights;
   std::ptrdiff_t stride;
-  const float* values;
+  Pack values;
+  int lane;
   int count;
 
-  // What they contribute to kPacks packs of outputs from o on.
+  // Adds to kPacks packs of sums what they contribute to outputs from o on; returns the first pack.
   template <int kPacks>
-  void AddTo(int o, float* sums) const {
+  Pack AddTo(int o, float* sums) const {
     Pack sum[kPacks];
     for (int j = 0; j < kPacks; ++j) sum[j] = Pack::Load(sums + j * Pack::kWidth);
     const float* w = weights + o;
-    for (int k = 0; k < count; ++k, w += stride)
-      for (int j = 0; j < kPacks; ++j)
-        sum[j].v += Pack::Load(w + j * Pack::kWidth).v * Pack(values[k]).v;
+    for (int k = 0; k < count; ++k, w += stride) {
+      const Pack value = Broadcast(values, lane + k);
+      for (int j = 0; j < kPacks; ++j) sum[j].v += Pack::Load(w + j * Pack::kWidth).v * value.v;
+    }
     for (int j = 0; j < kPacks; ++j) sum[j].Store(sums + j * Pack::kWidth);
+    return sum[0];
   }
 };
 
 constexpr int kTilePacks = 4;
 
-// Packs are read as they were written, on their own boundaries: a load that spans two stores, or
-// one wider than the store, waits for memory.
+// Column i waits for the units that use column i - 1, layer by layer; that chain is what a sweep
+// takes. So what it needs next stays in registers, and packs are read as they were written, on
+// their own boundaries: a load that spans two stores, or one wider than the store, waits longest.
 class RowSweep {
  public:
   RowSweep(const SweptNetwork& network, const SweptUnits& units, Weights weights, int first,
@@ -59,23 +66,31 @@ class RowSweep {
         theta_(Data(units.theta)) {
     const auto& by_input = *static_cast<const WeightsByInput*>(weights.by_input);
     for (int l = 0; l <= hidden_; ++l) {
-      const Slice& matrix = network.layers[l].weight;
       const int sums_begin = AlignDown(UnitsBelow(l, first));
       const int sums_end = UnitsBelow(l, end);
       float* const sums = Data(arena.NewFlat(sums_end - sums_begin));
       std::fill_n(sums, RoundUp(sums_end - sums_begin, kRowAlign), 0.0f);
-      layers_[l] = {by_input.Column(matrix, 0), WeightsByInput::Stride(matrix), sums - sums_begin,
-                    sums_end};
+      layers_[l] = {by_input.At(network.layers[l].weight), sums - sums_begin, sums_end};
     }
   }
 
-  // Computes the units of degree i, and adds what they contribute.
-  void Units(int i) const {
+  // The sums of the first units of degree i of layer 0, where no column of the group is known.
+  Pack FirstSums(int i) const { return SumsAt(0, UnitsBelow(0, i)); }
+
+  // Computes the units of degree i, and adds what they contribute. `sums` is the pack of the first
+  // ones' sums.
+  void Units(int i, Pack sums) const {
     for (int l = 0; l < hidden_; ++l) {
       const int begin = UnitsBelow(l, i), end = UnitsBelow(l, i + 1);
-      if (begin == end) continue;
-      for (int o = AlignDown(begin); o < end; o += Pack::kWidth) Activate(l, o, begin, end);
-      AddProducts(layers_[l + 1], begin, end, Data(units_.value[l]) + begin, UnitsBelow(l + 1, i));
+      const int next = UnitsBelow(l + 1, i);
+      Pack of_next = SumsAt(l + 1, next);
+      for (int o = AlignDown(begin); o < end && begin < end; o += Pack::kWidth) {
+        if (o > begin) sums = Pack::Load(layers_[l].sums + o);
+        const int first = std::max(o, begin), last = std::min(o + Pack::kWidth, end);
+        const Pack values = Activate(l, o, LanesIn(first - o, last - o), sums);
+        of_next = AddProducts(l + 1, first, last, values, o, next);
+      }
+      sums = of_next;
     }
   }
 
@@ -85,13 +100,13 @@ class RowSweep {
     return theta_[o] + layers_[hidden_].sums[o];
   }
 
-  // Adds what column i, found to be x, contributes.
-  void Found(int i, float x) const { AddProducts(layers_[0], i, i + 1, &x, UnitsBelow(0, i + 1)); }
+  // Adds what column i, found to be x, contributes; returns the sums of the first units of degree
+  // i + 1.
+  Pack Found(int i, Pack x) const { return AddProducts(0, i, i + 1, x, i, UnitsBelow(0, i + 1)); }
 
  private:
   struct Layer {
-    const float* weights;  // by input
-    std::ptrdiff_t stride;
+    MatrixByInput matrix;
     float* sums;  // of unit o at sums[o]: what the group contributes, up to unit end
     int end;
   };
@@ -102,33 +117,50 @@ class RowSweep {
     return degree == 0 ? 0 : network_.ends[l + 1][degree - 1];
   }
 
-  // Those of the pack of units from o on that lie in [begin, end).
-  void Activate(int l, int o, int begin, int end) const {
-    const PackMask lanes = LanesIn(begin - o, end - o);
+  // The pack that has the sum of a unit.
+  Pack SumsAt(int l, int unit) const {
+    return unit < layers_[l].end ? Pack::Load(layers_[l].sums + AlignDown(unit)) : Pack(0.0f);
+  }
+
+  // Completes the units from o on whose lanes are given, and returns the pack they stand in.
+  Pack Activate(int l, int o, PackMask lanes, Pack sum) const {
     float* const value = Data(units_.value[l]) + o;
     const Pack before = Pack::Load(value);
-    Pack sum = before + Pack::Load(layers_[l].sums + o);
+    sum = before + sum;
     if (network_.residual && l % 2 == 0) {
       float* const skip = Data(units_.skip) + o;
       const Pack h = Pack::Load(skip);
       if (l > 0) sum = sum + h;
       Select(lanes, sum, h).Store(skip);
     }
+    Pack result;
     cpu::WithActivation(network_.activation, [&]<typename Function>(Function) {
-      Select(lanes, Function::Value(sum), before).Store(value);
+      result = Select(lanes, Function::Value(sum), before);
     });
+    result.Store(value);
+    return result;
   }
 
-  // Inputs [begin, end) of a layer, of the given values, into the sums of its units from `first`
-  // on.
-  static void AddProducts(const Layer& layer, int begin, int end, const float* values, int first) {
-    const Products products{layer.weights + begin * layer.stride, layer.stride, values,
-                            end - begin};
-    constexpr int kTile = kTilePacks * Pack::kWidth;
-    int o = AlignDown(first);
-    for (; o + kTile < layer.end + Pack::kWidth; o += kTile)
-      products.AddTo<kTilePacks>(o, layer.sums + o);
-    for (; o < layer.end; o += Pack::kWidth) products.AddTo<1>(o, layer.sums + o);
+  // Adds inputs [begin, end) of layer l, which stand in a pack of inputs from `base` on, to the
+  // sums of its units from `first` on; returns the pack that has unit `first`.
+  Pack AddProducts(int l, int begin, int end, Pack values, int base, int first) const {
+    constexpr int kPanel = MatrixByInput::kPanel, kTile = kTilePacks * Pack::kWidth;
+    const Layer& layer = layers_[l];
+    Pack of_first(0.0f);
+    for (int o = AlignDown(first); o < layer.end;) {
+      const MatrixByInput::Panel panel = layer.matrix.PanelOf(o);
+      const Products products{panel.column + begin * panel.stride - (o & -kPanel), panel.stride,
+                              values, begin - base, end - begin};
+      const int panel_end = std::min(layer.end, (o & -kPanel) + kPanel);
+      if (o == AlignDown(first)) {
+        of_first = products.AddTo<1>(o, layer.sums + o);
+        o += Pack::kWidth;
+      }
+      for (; o + kTile < panel_end + Pack::kWidth; o += kTile)
+        products.AddTo<kTilePacks>(o, layer.sums + o);
+      for (; o < panel_end; o += Pack::kWidth) products.AddTo<1>(o, layer.sums + o);
+    }
+    return of_first;
   }
 
   const SweptNetwork& network_;
@@ -147,14 +179,15 @@ void CpuKernels::SweepRow(const SweptNetwork& network, const SweptUnits& units,
   RowSweep sweep(network, units, weights, first, end, arena);
   WithFormula(bijection, [&](const auto& formula) {
     Pack theta[kMaxTheta];
+    Pack sums = sweep.FirstSums(first);
     for (int i = first; i < end; ++i) {
-      sweep.Units(i);
+      sweep.Units(i, sums);
       for (int p = 0; p < network.parameters; ++p) theta[p] = Pack(sweep.Theta(i, p));
       float* const column = Column(z, i);
       const Mapped<Pack> x = cpu::Inverse(formula, Pack(*column), theta);
       cpu::PutAlone(x.value.v[0], column);
       log_det.data[0] += static_cast<double>(x.log_det.v[0]);
-      sweep.Found(i, x.value.v[0]);
+      sums = sweep.Found(i, x.value);
     }
   });
 }

@@ -65,68 +65,32 @@ Made::Made(const MadeSpec& spec, const std::string& prefix, ParameterLayout& lay
                 .activation = spec.activation},
                ExtentsOf(spec, ends_), prefix, layout) {}
 
-Made::Sweep::Sweep(const Made& made, Pass& pass, ConstMatrix x, Matrix theta)
-    : made_(made),
-      pass_(pass),
-      x_(x),
-      theta_(theta),
-      value_(made.network_.NewValues(pass, x.rows)),
-      skip_(made.network_.NewSkip(pass, x.rows)) {}
-
-void Made::Sweep::BeginGroup(int first) {
-  group_ = first;
-  const int dim = made_.spec_.dim;
-  const int end = std::min(dim, first + kGroup);
-  // What is known before the group goes into the sums of everything the group computes.
+// What is known before the group goes into the sums of everything that it computes.
+void Made::BeginGroup(Pass& pass, int first, int end, ConstMatrix x, const Network::Hidden& value,
+                      Matrix theta) const {
+  const SweptNetwork swept = Swept();
   int known = first;
-  for (int l = 0; l <= made_.network_.num_hidden(); ++l) {
-    const bool output = l == made_.network_.num_hidden();
-    const ConstMatrix in = l == 0 ? x_ : ConstMatrix(value_[l - 1]);
-    const int p = made_.spec_.parameters;
-    const DenseRange range{output ? first * p : made_.UnitsBelow(l, first),
-                           output ? end * p : made_.UnitsBelow(l, end), 0, known};
-    made_.network_.Multiply(pass_, l, range, in, DenseStart::kBias, Activation::kIdentity,
-                            output ? theta_ : value_[l]);
-    if (!output) known = made_.UnitsBelow(l, first);
+  for (int l = 0; l <= swept.hidden(); ++l) {
+    if (!swept.StartsAtBias(l, first))
+      network_.Multiply(pass, l, {swept.UnitsBelow(l, first), swept.UnitsBelow(l, end), 0, known},
+                        l == 0 ? x : ConstMatrix(value[l - 1]), DenseStart::kBias,
+                        Activation::kIdentity, l == swept.hidden() ? theta : value[l]);
+    known = swept.UnitsBelow(l, first);
   }
 }
 
-void Made::Sweep::Advance(int i) {
-  if (i % kGroup == 0) BeginGroup(i);
-  // Units of degree i: columns 0 .. i - 1 are known.
-  DenseRange range{0, 0, group_, i};
-  for (int l = 0; l < made_.network_.num_hidden(); ++l) {
-    range.output_begin = made_.UnitsBelow(l, i);
-    range.output_end = made_.UnitsBelow(l, i + 1);
-    const ConstMatrix in = l == 0 ? x_ : ConstMatrix(value_[l - 1]);
-    made_.network_.Multiply(pass_, l, range, in, DenseStart::kAccumulate,
-                            made_.network_.MultiplyActivation(l), value_[l]);
-    made_.network_.Complete(pass_, l, range.output_begin, range.output_end, skip_, value_);
-    range.input_begin = made_.UnitsBelow(l, group_);
-    range.input_end = made_.UnitsBelow(l, i + 1);
-  }
-  range.output_begin = i * made_.spec_.parameters;
-  range.output_end = range.output_begin + made_.spec_.parameters;
-  const int last = made_.network_.num_hidden() - 1;
-  made_.network_.Multiply(pass_, last + 1, range, value_[last], DenseStart::kAccumulate,
-                          Activation::kIdentity, theta_);
-}
-
-void Made::Sweep::InvertRow(ScalarBijection bijection, Matrix z, Vector log_det) {
-  const Network& network = made_.network_;
-  const SweptNetwork swept{.layers = network.layers(),
-                           .ends = made_.ends_,
-                           .parameters = made_.spec_.parameters,
-                           .residual = made_.spec_.residual,
-                           .activation = made_.spec_.activation};
+void Made::Invert(Pass& pass, ScalarBijection bijection, Matrix z, Matrix theta,
+                  Vector log_det) const {
+  const Network::Hidden value = network_.NewValues(pass, z.rows);
+  const SweptUnits units{.value = value, .skip = network_.NewSkip(pass, z.rows), .theta = theta};
   for (int first = 0; first < z.cols; first += kGroup) {
-    BeginGroup(first);
-    pass_.kernels.SweepRow(swept, {value_, skip_, theta_}, bijection, pass_.weights, first,
-                           std::min(z.cols, first + kGroup), pass_.arena, z, log_det);
+    const int end = std::min(z.cols, first + kGroup);
+    BeginGroup(pass, first, end, z, value, theta);
+    pass.kernels.SweepColumns(Swept(), units, bijection, pass.weights, first, end, pass.arena, z,
+                              log_det, pass.column_log_det);
   }
+  network_.PushHidden(pass, value);
 }
-
-void Made::Sweep::Finish() { made_.network_.PushHidden(pass_, value_); }
 
 Made::ReverseSweep::ReverseSweep(const Made& made, Pass& pass, ConstMatrix theta_bar, Matrix x_bar)
     : made_(made),
@@ -138,16 +102,18 @@ Made::ReverseSweep::ReverseSweep(const Made& made, Pass& pass, ConstMatrix theta
 
 void Made::ReverseSweep::Advance(int i) {
   const int degree = i + 1;
+  const SweptNetwork swept = made_.Swept();
   if (degree >= made_.spec_.dim) return;  // no unit uses the last column
   for (int l = made_.network_.num_hidden(); l-- > 0;)
-    made_.network_.UnitAdjoints(pass_, l, made_.UnitsBelow(l, degree),
-                                made_.UnitsBelow(l, degree + 1), theta_bar_, value_, bar_);
+    made_.network_.UnitAdjoints(pass_, l, swept.UnitsBelow(l, degree),
+                                swept.UnitsBelow(l, degree + 1), theta_bar_, value_, bar_);
   made_.network_.InputAdjoints(pass_, i, i + 1, bar_, x_bar_);
 }
 
 void Made::ReverseSweep::Finish(ConstMatrix x, float sign) {
+  const SweptNetwork swept = made_.Swept();
   for (int l = made_.network_.num_hidden(); l-- > 0;)
-    made_.network_.UnitAdjoints(pass_, l, 0, made_.UnitsBelow(l, 1), theta_bar_, value_, bar_);
+    made_.network_.UnitAdjoints(pass_, l, 0, swept.UnitsBelow(l, 1), theta_bar_, value_, bar_);
   made_.network_.ParameterAdjoints(pass_, x, theta_bar_, value_, bar_, sign);
 }
 

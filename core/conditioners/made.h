@@ -44,7 +44,7 @@ class Made {
 
   // As those of Network; theta [rows, theta_cols()], x [rows, dim].
   void Forward(Pass& pass, ConstMatrix x, Matrix theta) const { network_.Forward(pass, x, theta); }
-  // Also after a finished sweep with a tape.
+  // Also after Invert with a tape.
   void Backward(Pass& pass, ConstMatrix x, ConstMatrix theta_bar, float sign, Matrix x_bar) const {
     network_.Backward(pass, x, theta_bar, sign, x_bar);
   }
@@ -52,33 +52,13 @@ class Made {
     network_.Initialise(seed, parameters);
   }
 
-  // Incremental evaluation while x is being found column by column. Each hidden unit is computed
-  // once, as soon as its columns are known: a whole sweep costs one Forward.
-  class Sweep {
-   public:
-    Sweep(const Made& made, Pass& pass, ConstMatrix x, Matrix theta);
-    // Writes the columns of theta that belong to column i; x's columns before i hold their final
-    // values. To be called for i = 0, 1, .. dim - 1.
-    void Advance(int i);
-    // Instead of all that, for a row whose theta is flat (NewUnits): z, which is x, becomes x.
-    void InvertRow(ScalarBijection bijection, Matrix z, Vector log_det);
-    // With a tape, pushes the activations, as Forward does.
-    void Finish();
+  // z [rows, dim] becomes the x that `bijection`, with theta(x), maps to it; theta and, with a
+  // tape, the activations are those of Forward at x. Each hidden unit is computed once, as soon as
+  // its columns are known: a whole sweep costs one Forward.
+  void Invert(Pass& pass, ScalarBijection bijection, Matrix z, Matrix theta, Vector log_det) const;
 
-   private:
-    void BeginGroup(int first);
-
-    const Made& made_;
-    Pass& pass_;
-    ConstMatrix x_;
-    Matrix theta_;
-    Network::Hidden value_ = {};
-    Matrix skip_;
-    int group_ = 0;  // first column of the group in progress
-  };
-
-  // The adjoint's counterpart: columns of x_bar are found from the last to the first, the adjoint
-  // of each hidden unit as soon as those of all that use it are known.
+  // The adjoint of a sweep, which goes back: columns of x_bar are found from the last to the first,
+  // the adjoint of each hidden unit as soon as those of all that use it are known.
   class ReverseSweep {
    public:
     // With the activations on the tape, which are popped.
@@ -104,8 +84,16 @@ class Made {
   static DegreeEnds EndsOf(const MadeSpec& spec);
   static std::vector<std::vector<int>> ExtentsOf(const MadeSpec& spec, const DegreeEnds& ends);
 
-  // Units of hidden layer l whose degree is below `degree`.
-  int UnitsBelow(int l, int degree) const { return degree == 0 ? 0 : ends_[l + 1][degree - 1]; }
+  SweptNetwork Swept() const {
+    return {.layers = network_.layers(),
+            .ends = ends_,
+            .conditional = spec_.context_dim > 0,
+            .parameters = spec_.parameters,
+            .residual = spec_.residual,
+            .activation = spec_.activation};
+  }
+  void BeginGroup(Pass& pass, int first, int end, ConstMatrix x, const Network::Hidden& value,
+                  Matrix theta) const;
 
   const MadeSpec spec_;
   const DegreeEnds ends_;

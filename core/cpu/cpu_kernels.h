@@ -41,9 +41,9 @@ class CpuKernels final : public Kernels {
                              ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const override;
   void LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta, ConstVector log_det_bar,
                               double penalty, Matrix theta_bar) const override;
-  void SweepRow(const SweptNetwork& network, const SweptUnits& units, ScalarBijection bijection,
-                Weights weights, int first, int end, Arena& arena, Matrix z,
-                Vector log_det) const override;
+  void SweepColumns(const SweptNetwork& network, const SweptUnits& units, ScalarBijection bijection,
+                    Weights weights, int first, int end, Arena& arena, Matrix z, Vector log_det,
+                    Vectors column_log_det) const override;
   void Broadcast(Slice slice, Weights weights, Matrix theta) const override;
   void BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float sign,
                         Gradients gradients) const override;

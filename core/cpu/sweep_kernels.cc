@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sweep of a row that comes alone: whatever becomes known is at once added to the sums of all
-// that use it, so that a column waits for the few products of the column before it only.
+// Sweeps: of a block, the sums of a few units at a time; of a row that comes alone, whatever
+// becomes known is at once added to the sums of all that use it, so that a column waits for the few
+// products of the column before it only.
 #include <algorithm>
 #include <array>
 
 #include "core/cpu/activations.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/cpu/formula_calls.h"
+#include "core/cpu/gemm.h"
 #include "core/cpu/one_row.h"
 #include "core/exec/formulas.h"
 
@@ -60,29 +62,30 @@ class RowSweep {
  public:
   RowSweep(const SweptNetwork& network, const SweptUnits& units, Weights weights, int first,
            int end, Arena& arena)
-      : network_(network),
-        units_(units),
-        hidden_(static_cast<int>(network.layers.size()) - 1),
-        theta_(Data(units.theta)) {
+      : network_(network), units_(units), hidden_(network.hidden()), theta_(Data(units.theta)) {
     const auto& by_input = *static_cast<const WeightsByInput*>(weights.by_input);
     for (int l = 0; l <= hidden_; ++l) {
-      const int sums_begin = AlignDown(UnitsBelow(l, first));
-      const int sums_end = UnitsBelow(l, end);
+      const int sums_begin = AlignDown(network_.UnitsBelow(l, first));
+      const int sums_end = network_.UnitsBelow(l, end);
       float* const sums = Data(arena.NewFlat(sums_end - sums_begin));
       std::fill_n(sums, RoundUp(sums_end - sums_begin, kRowAlign), 0.0f);
+      if (network.StartsAtBias(l, first)) {
+        const float* const bias = Data(weights, network.layers[l].bias);
+        std::copy_n(bias, sums_end, Data(l == hidden_ ? units.theta : units.value[l]));
+      }
       layers_[l] = {by_input.At(network.layers[l].weight), sums - sums_begin, sums_end};
     }
   }
 
   // The sums of the first units of degree i of layer 0, where no column of the group is known.
-  Pack FirstSums(int i) const { return SumsAt(0, UnitsBelow(0, i)); }
+  Pack FirstSums(int i) const { return SumsAt(0, network_.UnitsBelow(0, i)); }
 
   // Computes the units of degree i, and adds what they contribute. `sums` is the pack of the first
   // ones' sums.
   void Units(int i, Pack sums) const {
     for (int l = 0; l < hidden_; ++l) {
-      const int begin = UnitsBelow(l, i), end = UnitsBelow(l, i + 1);
-      const int next = UnitsBelow(l + 1, i);
+      const int begin = network_.UnitsBelow(l, i), end = network_.UnitsBelow(l, i + 1);
+      const int next = network_.UnitsBelow(l + 1, i);
       Pack of_next = SumsAt(l + 1, next);
       for (int o = AlignDown(begin); o < end && begin < end; o += Pack::kWidth) {
         if (o > begin) sums = Pack::Load(layers_[l].sums + o);
@@ -102,7 +105,9 @@ class RowSweep {
 
   // Adds what column i, found to be x, contributes; returns the sums of the first units of degree
   // i + 1.
-  Pack Found(int i, Pack x) const { return AddProducts(0, i, i + 1, x, i, UnitsBelow(0, i + 1)); }
+  Pack Found(int i, Pack x) const {
+    return AddProducts(0, i, i + 1, x, i, network_.UnitsBelow(0, i + 1));
+  }
 
  private:
   struct Layer {
@@ -110,12 +115,6 @@ class RowSweep {
     float* sums;  // of unit o at sums[o]: what the group contributes, up to unit end
     int end;
   };
-
-  // Units of layer l of degree below `degree`; of the output, parameters of columns before it.
-  int UnitsBelow(int l, int degree) const {
-    if (l == hidden_) return degree * network_.parameters;
-    return degree == 0 ? 0 : network_.ends[l + 1][degree - 1];
-  }
 
   // The pack that has the sum of a unit.
   Pack SumsAt(int l, int unit) const {
@@ -170,25 +169,114 @@ class RowSweep {
   std::array<Layer, SweptNetwork::kMaxLayers> layers_;
 };
 
+// The block's.
+class BlockSweep {
+ public:
+  BlockSweep(const SweptNetwork& network, const SweptUnits& units, Weights weights, int first,
+             ConstMatrix x)
+      : network_(network), units_(units), weights_(weights), first_(first), x_(x) {}
+
+  // Computes the units of degree i and the parameters of column i.
+  void Units(int i) const {
+    const int hidden = network_.hidden();
+    for (int l = 0; l < hidden; ++l) {
+      const Range units{network_.UnitsBelow(l, i), network_.UnitsBelow(l, i + 1)};
+      if (network_.residual && l % 2 == 0) {
+        AddProducts<Identity>(l, i, units, units_.value[l]);
+        EndBlock(l, units);
+      } else {
+        cpu::WithActivation(network_.activation, [&]<typename Function>(Function) {
+          AddProducts<Function>(l, i, units, units_.value[l]);
+        });
+      }
+    }
+    const Range parameters{i * network_.parameters, (i + 1) * network_.parameters};
+    AddProducts<Identity>(hidden, i, parameters, units_.theta);
+  }
+
+ private:
+  using Range = gemm::Range;
+
+  // Units of layer l, of degree i: what the group contributes, and the function of the sums.
+  template <typename Function>
+  void AddProducts(int l, int i, Range units, Matrix out) const {
+    const Slice& matrix = network_.layers[l].weight;
+    const ConstMatrix in = l == 0 ? x_ : ConstMatrix(units_.value[l - 1]);
+    const Range inputs =
+        l == 0 ? Range{first_, i}
+               : Range{network_.UnitsBelow(l - 1, first_), network_.UnitsBelow(l - 1, i + 1)};
+    const Range rows{0, cpu::PaddedRows(in)};
+    const gemm::Operands operands{
+        Data(weights_, matrix), matrix.ld, 1, Data(in), in.stride, Data(out), out.stride};
+    const auto multiply = [&](const auto& finish) {
+      gemm::Multiply(
+          operands, units.begin, units.end, [&](int, int) { return inputs; },
+          [&](int, int) { return rows; }, finish);
+    };
+    if (network_.StartsAtBias(l, first_))
+      multiply(gemm::Write<Function>{Data(weights_, network_.layers[l].bias)});
+    else
+      multiply(gemm::Accumulate<Function>{});
+  }
+
+  // h is the sums and, of a later block, the h before; then the activation.
+  void EndBlock(int l, Range units) const {
+    cpu::WithActivation(network_.activation, [&]<typename Function>(Function) {
+      for (int o = units.begin; o < units.end; ++o) {
+        float* const h = Column(units_.skip, o);
+        float* const value = Column(units_.value[l], o);
+        for (int r = 0; r < cpu::PaddedRows(x_); r += Pack::kWidth) {
+          Pack sum = Pack::Load(value + r);
+          if (l > 0) sum = sum + Pack::Load(h + r);
+          sum.Store(h + r);
+          Function::Value(sum).Store(value + r);
+        }
+      }
+    });
+  }
+
+  const SweptNetwork& network_;
+  const SweptUnits& units_;
+  const Weights weights_;
+  const int first_;
+  const ConstMatrix x_;
+};
+
+// Calls use(i, log-dets of column i) column by column.
+template <typename Use>
+void ForEachColumn(int first, int end, Vector log_det, Vectors column_log_det, const Use& use) {
+  for (int i = first; i < end; ++i) use(i, column_log_det.empty() ? log_det : column_log_det[i]);
+}
+
 }  // namespace
 
-void CpuKernels::SweepRow(const SweptNetwork& network, const SweptUnits& units,
-                          ScalarBijection bijection, Weights weights, int first, int end,
-                          Arena& arena, Matrix z, Vector log_det) const {
+void CpuKernels::SweepColumns(const SweptNetwork& network, const SweptUnits& units,
+                              ScalarBijection bijection, Weights weights, int first, int end,
+                              Arena& arena, Matrix z, Vector log_det,
+                              Vectors column_log_det) const {
+  if (!units.theta.IsFlat()) {
+    const BlockSweep sweep(network, units, weights, first, z);
+    const int p = network.parameters;
+    ForEachColumn(first, end, log_det, column_log_det, [&](int i, Vector of_column) {
+      sweep.Units(i);
+      BijectionInverse(bijection, units.theta.Columns(i * p, p), z.Columns(i, 1), of_column);
+    });
+    return;
+  }
   const Arena::Scope scope(arena);
-  RowSweep sweep(network, units, weights, first, end, arena);
+  const RowSweep sweep(network, units, weights, first, end, arena);
   WithFormula(bijection, [&](const auto& formula) {
     Pack theta[kMaxTheta];
     Pack sums = sweep.FirstSums(first);
-    for (int i = first; i < end; ++i) {
+    ForEachColumn(first, end, log_det, column_log_det, [&](int i, Vector of_column) {
       sweep.Units(i, sums);
       for (int p = 0; p < network.parameters; ++p) theta[p] = Pack(sweep.Theta(i, p));
       float* const column = Column(z, i);
       const Mapped<Pack> x = cpu::Inverse(formula, Pack(*column), theta);
       cpu::PutAlone(x.value.v[0], column);
-      log_det.data[0] += static_cast<double>(x.log_det.v[0]);
+      of_column.data[0] += static_cast<double>(x.log_det.v[0]);
       sums = sweep.Found(i, x.value);
-    }
+    });
   });
 }
 

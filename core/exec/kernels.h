@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <span>
 
-#include "core/base/check.h"
 #include "core/base/matrix.h"
 #include "core/exec/base_layer.h"
 #include "core/exec/dense_layer.h"
@@ -92,15 +91,14 @@ class Kernels {
   virtual void LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta,
                                       ConstVector log_det_bar, double penalty,
                                       Matrix theta_bar) const = 0;
-  // Columns [first, end) of an autoregressive transform's inverse, of a row whose units are flat:
-  // z becomes x there, column by column, and log_det gets what Inverse would give. What columns
-  // before `first` contribute is in the units already; those of degrees in the range are completed.
-  // Only kernels that give Weights::by_input are asked.
-  virtual void SweepRow(const SweptNetwork&, const SweptUnits&, ScalarBijection, Weights,
-                        int /*first*/, int /*end*/, class Arena&, Matrix /*z*/,
-                        Vector /*log_det*/) const {
-    MILLRACE_CHECK(false);
-  }
+  // Columns [first, end) of an autoregressive transform's inverse: z becomes x there, column by
+  // column. What columns before `first` contribute is in the units of the range already, which are
+  // completed, as is theta but where it is flat. Log-dets are added to log_det or, where
+  // column_log_det is not empty, to the columns' own.
+  virtual void SweepColumns(const SweptNetwork& network, const SweptUnits& units,
+                            ScalarBijection bijection, Weights weights, int first, int end,
+                            class Arena& arena, Matrix z, Vector log_det,
+                            Vectors column_log_det) const = 0;
   // theta[:, j] = parameter j of `slice` [1, n] in every row; its adjoint adds sign times the sums
   // over rows.
   virtual void Broadcast(Slice slice, Weights weights, Matrix theta) const = 0;

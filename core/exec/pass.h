@@ -44,7 +44,7 @@ class PassScope {
 
 // Units of a network, or the parameters of a scalar bijection: flat where the row comes alone and
 // no adjoint follows. To be given to Dense, Copy, Add and Activate, to bijections as theta, forward
-// and inverse, and to SweepRow.
+// and inverse, and to SweepColumns.
 inline Matrix NewUnits(Pass& pass, int rows, int cols) {
   const bool flat = rows == 1 && pass.weights.by_input != nullptr && pass.tape == nullptr;
   return flat ? pass.arena.NewFlat(cols) : pass.arena.NewMatrix(rows, cols);

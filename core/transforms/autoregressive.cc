@@ -53,18 +53,7 @@ void Autoregressive::Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) 
 void Autoregressive::Inverse(Pass& pass, Matrix z, Vector log_det) const {
   const PassScope scope(pass);
   const Matrix theta = NewUnits(pass, z.rows, made_.theta_cols());
-  const int p = bijection_.parameters();
-  Made::Sweep sweep(made_, pass, z, theta);
-  if (theta.IsFlat() && pass.column_log_det.empty()) {
-    sweep.InvertRow(bijection_, z, log_det);
-    return;
-  }
-  for (int i = 0; i < z.cols; ++i) {
-    sweep.Advance(i);
-    InverseBijection(pass, bijection_, theta.Columns(i * p, p), z.Columns(i, 1),
-                     std::span(columns_).subspan(i, 1), log_det);
-  }
-  sweep.Finish();
+  made_.Invert(pass, bijection_, z, theta, log_det);
   if (pass.tape != nullptr) {
     const Matrix output = pass.arena.NewMatrix(z.rows, z.cols);
     pass.kernels.Copy(z, output);

@@ -126,6 +126,37 @@ void PlainKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weig
   }
 }
 
+void PlainKernels::SweepColumns(const SweptNetwork& network, const SweptUnits& units,
+                                ScalarBijection bijection, Weights weights, int first, int end,
+                                Arena&, Matrix z, Vector log_det, Vectors column_log_det) const {
+  const int hidden = network.hidden(), p = network.parameters;
+  for (int i = first; i < end; ++i) {
+    DenseRange range{0, 0, first, i};
+    for (int l = 0; l <= hidden; ++l) {
+      range.output_begin = network.UnitsBelow(l, i);
+      range.output_end = network.UnitsBelow(l, i + 1);
+      const ConstMatrix in = l == 0 ? ConstMatrix(z) : ConstMatrix(units.value[l - 1]);
+      const Matrix out = l == hidden ? units.theta : units.value[l];
+      const bool block_end = l < hidden && network.residual && l % 2 == 0;
+      Dense(network.layers[l], range, weights, in,
+            network.StartsAtBias(l, first) ? DenseStart::kBias : DenseStart::kAccumulate,
+            l == hidden || block_end ? Activation::kIdentity : network.activation, out);
+      if (block_end) {
+        const int count = range.output_end - range.output_begin;
+        const Matrix sums = out.Columns(range.output_begin, count);
+        const Matrix h = units.skip.Columns(range.output_begin, count);
+        if (l > 0) Add(h, sums);
+        Copy(sums, h);
+        Activate(network.activation, sums);
+      }
+      range.input_begin = network.UnitsBelow(l, first);
+      range.input_end = range.output_end;
+    }
+    BijectionInverse(bijection, units.theta.Columns(i * p, p), z.Columns(i, 1),
+                     column_log_det.empty() ? log_det : column_log_det[i]);
+  }
+}
+
 void PlainKernels::DenseInputAdjoint(const DenseLayer& layer, DenseRange range, Weights weights,
                                      ConstMatrix out_bar, bool accumulate, Matrix in_bar) const {
   for (int i = range.input_begin; i < range.input_end; ++i) {

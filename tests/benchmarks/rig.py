@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the measurements share: server and tool, finished cells, the Gaussian they are held against.
+"""What the measurements share: server and tool, speed programs, finished cells, the Gaussian that
+log-densities are held against.
 
 MILLRACE_BIN names the folder of the programs (else build/bench/bin, build/release/bin or
 build/dev/bin, the first there is), MILLRACE_DATA that of the data sets (else ../shared/data).
@@ -91,6 +92,23 @@ class Server:
         rows = np.load(path)
         path.unlink()
         return rows
+
+
+def benchmark(program, only=".", seconds=0.2, processors=None):
+    """Runs cases of a speed program, on these processors unless None; what it reports of each by
+    its name, times in seconds."""
+    done = subprocess.run(
+        [harness.BIN / program, "--benchmark_format=json", f"--benchmark_min_time={seconds}",
+         f"--benchmark_filter={only}"], capture_output=True, text=True, check=True,
+        preexec_fn=processors and (lambda: os.sched_setaffinity(0, processors)))
+    found = {}
+    for run in json.loads(done.stdout)["benchmarks"]:
+        unit = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}[run["time_unit"]]
+        name = "/".join(part for part in run["name"].split("/")
+                        if part not in ("process_time", "real_time"))
+        found[name] = {**run, "real_time": run["real_time"] * unit,
+                       "cpu_time": run["cpu_time"] * unit}
+    return found
 
 
 class Cells:

@@ -44,6 +44,7 @@ test=(
   libgtest-dev
   libgmock-dev
   libbenchmark-dev             # benchmark programs
+  valgrind                     # counts instructions
   python3                      # layering, golden values, end-to-end checks
   python3-numpy                # the Python example; reads and writes NPY
   python3-grpcio               # the Python example

@@ -44,4 +44,6 @@ endif()
 
 if(MILLRACE_BUILD_BENCHMARKS)
   find_package(benchmark 1.7 CONFIG REQUIRED)
+  find_path(VALGRIND_INCLUDE_DIR valgrind/callgrind.h REQUIRED)  # instruction counts
+  mark_as_advanced(VALGRIND_INCLUDE_DIR)
 endif()

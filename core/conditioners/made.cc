@@ -10,7 +10,7 @@ namespace {
 
 // Columns handled together in a sweep: what earlier columns contribute to a whole group is one wide
 // product, and only what the group contributes to itself is done column by column.
-constexpr int kGroup = 16;
+constexpr int kGroup = 32;
 
 }  // namespace
 

@@ -13,7 +13,7 @@ namespace millrace {
 namespace {
 
 constexpr int kMaxLanes = 8;
-constexpr int kMaxBlockRows = 64;
+constexpr int kMaxBlockRows = 128;
 // Parameters are reduced and updated in chunks of this many.
 constexpr std::size_t kChunk = 8192;
 

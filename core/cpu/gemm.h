@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <type_traits>
+#include <utility>
 
 #include "core/cpu/pack.h"
 #include "core/math/activation.h"
@@ -48,26 +50,38 @@ struct AccumulateScaled {  // c = c + sign * sum
   Pack operator()(int, Pack sum, Pack c) const { return c + Pack(sign) * sum; }
 };
 
+// use(0), use(1), .. use(kCount - 1), as if written so: accumulators of a loop would live in
+// memory.
+template <int kCount, typename Use>
+[[gnu::always_inline]] inline void Unrolled(const Use& use) {
+  [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) {
+    (use(std::integral_constant<int, kIndex>{}), ...);
+  }
+  (std::make_integer_sequence<int, kCount>{});
+}
+
 template <int kM, int kN, typename Finish>
-inline void Tile(const Operands& o, int m, int n, int k_begin, int k_end, const Finish& finish) {
+inline void Tile(const Operands& operands, int m, int n, int k_begin, int k_end,
+                 const Finish& finish) {
+  const Operands o = operands;  // no store can alias a copy
   Pack sum[kM][kN];
-  for (int i = 0; i < kM; ++i)
-    for (int j = 0; j < kN; ++j) sum[i][j] = Pack(0.0f);
+  Unrolled<kM>([&](auto i) { Unrolled<kN>([&](auto j) { sum[i][j] = Pack(0.0f); }); });
   const float* a = o.a + m * o.a_m + k_begin * o.a_k;
   const float* b = o.b + k_begin * o.b_k + n;
   for (int k = k_begin; k < k_end; ++k, a += o.a_k, b += o.b_k) {
     Pack column[kN];
-    for (int j = 0; j < kN; ++j) column[j] = Pack::Load(b + j * Pack::kWidth);
-    for (int i = 0; i < kM; ++i) {
+    Unrolled<kN>([&](auto j) { column[j] = Pack::Load(b + j * Pack::kWidth); });
+    Unrolled<kM>([&](auto i) {
       const Pack weight(a[i * o.a_m]);
-      for (int j = 0; j < kN; ++j) sum[i][j].v += weight.v * column[j].v;
-    }
+      Unrolled<kN>([&](auto j) { sum[i][j].v += weight.v * column[j].v; });
+    });
   }
-  for (int i = 0; i < kM; ++i)
-    for (int j = 0; j < kN; ++j) {
-      float* c = o.c + (m + i) * o.c_m + n + j * Pack::kWidth;
-      finish(m + i, sum[i][j], Pack::Load(c)).Store(c);
-    }
+  Unrolled<kM>([&](auto i) {
+    float* const c = o.c + (m + i) * o.c_m + n;
+    Unrolled<kN>([&](auto j) {
+      finish(m + i, sum[i][j], Pack::Load(c + j * Pack::kWidth)).Store(c + j * Pack::kWidth);
+    });
+  });
 }
 
 template <int kM, typename Finish>

@@ -25,8 +25,8 @@ struct Pack {
   Floats v;
 
   Pack() = default;
-  Pack(Floats values) : v(values) {}  // NOLINT(google-explicit-constructor)
-  explicit Pack(float value) : v(Floats{} + value) {}
+  Pack(Floats values) : v(values) {}                   // NOLINT(google-explicit-constructor)
+  explicit Pack(float value) : v(value - Floats{}) {}  // folds; 0 + value would not, for -0
 
   static Pack Load(const float* aligned) { return *reinterpret_cast<const Floats*>(aligned); }
   void Store(float* aligned) const { *reinterpret_cast<Floats*>(aligned) = v; }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Masked autoregressive flows: log_prob, sample and a training step, on the processors this process
-// may use. Arguments: hidden width (two hidden layers of it), columns, batch. Counters: rows/s, and
-// GFLOP/s of the multiplications and additions that the masks leave; training counts as three
-// passes.
+// Masked autoregressive flows: log_prob, both directions, sample and a training step, on the
+// processors this process may use. Arguments: hidden width (two hidden layers of it), columns,
+// batch. Counters: rows/s, and GFLOP/s of the multiplications and additions that the masks leave;
+// training counts as three passes.
 #include <benchmark/benchmark.h>
 
 #include "tests/benchmarks/maf_case.h"
@@ -30,6 +30,8 @@ void Cases(benchmark::internal::Benchmark* benchmark) {
 }
 
 BENCHMARK(Measure<&MafCase::LogProb, 1>)->Name("LogProb")->Apply(Cases);
+BENCHMARK(Measure<&MafCase::Forward, 1>)->Name("Forward")->Apply(Cases);
+BENCHMARK(Measure<&MafCase::Inverse, 1>)->Name("Inverse")->Apply(Cases);
 BENCHMARK(Measure<&MafCase::Sample, 1>)->Name("Sample")->Apply(Cases);
 BENCHMARK(Measure<&MafCase::TrainStep, 3>)->Name("TrainStep")->Apply(Cases);
 

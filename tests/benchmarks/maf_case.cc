@@ -21,6 +21,7 @@ MafCase::MafCase(std::vector<int> hidden_sizes, int dim, std::int64_t rows, int 
                            .seed = 1,
                            .stack = StackSpec{.layers = kLayers, .hidden_sizes = hidden_sizes_}})),
       rows_(rows, dim),
+      image_(rows, dim),
       log_prob_(static_cast<std::size_t>(rows)) {
   TrainState start;
   start.parameters = flow_->InitialParameters();
@@ -44,6 +45,14 @@ MafCase::MafCase(std::vector<int> hidden_sizes, int dim, std::int64_t rows, int 
 
 void MafCase::LogProb() {
   MILLRACE_CHECK(backend_->LogProb(*weights_, rows_.view(), {}, log_prob_, {}).ok());
+}
+
+void MafCase::Forward() {
+  MILLRACE_CHECK(backend_->Forward(*weights_, rows_.view(), {}, image_.view(), log_prob_, {}).ok());
+}
+
+void MafCase::Inverse() {
+  MILLRACE_CHECK(backend_->Inverse(*weights_, rows_.view(), {}, image_.view(), log_prob_, {}).ok());
 }
 
 void MafCase::Sample() {

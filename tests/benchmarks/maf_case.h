@@ -20,6 +20,8 @@ class MafCase {
 
   // On all rows; training is a gradient and a step of Adam.
   void LogProb();
+  void Forward();
+  void Inverse();
   void Sample();
   void TrainStep();
 
@@ -37,6 +39,7 @@ class MafCase {
   std::shared_ptr<const DeviceWeights> weights_;
   std::unique_ptr<TrainSession> session_;
   Rows<float> rows_;
+  Rows<float> image_;
   std::vector<double> log_prob_;
 };
 

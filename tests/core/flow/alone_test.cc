@@ -50,7 +50,7 @@ std::vector<AloneCase> AloneCases() {
   };
   for (const Architecture architecture : AllArchitectures()) {
     const bool plain_only = architecture == Architecture::kResidual;
-    add(architecture, "Plain", 21, 0, {50, 33}, false, Activation::kRelu);
+    add(architecture, "Plain", 37, 0, {50, 73}, false, Activation::kRelu);
     add(architecture, "Narrow", 2, 2, {9}, false, Activation::kElu);
     if (plain_only) continue;
     add(architecture, "Residual", 18, 2, {40, 40, 40}, true, Activation::kTanh);

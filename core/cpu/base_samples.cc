@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
+#include <span>
 
 #include "core/cpu/base_parameters.h"
 #include "core/cpu/cpu_kernels.h"
@@ -21,13 +23,39 @@ namespace {
 
 using Words = std::array<Pack, 4>;
 
-// The words of rows first .. first + kWidth, columns 4 quad .. 4 quad + 3.
+// Seeds and rows of a pack of samples.
+struct PackKeys {
+  std::array<std::uint64_t, Pack::kWidth> seed;
+  std::array<std::uint64_t, Pack::kWidth> row;
+};
+
+// Padding repeats the last row.
+const SampleKey& KeyAt(std::span<const SampleKey> keys, int r) {
+  return keys[std::min<std::size_t>(static_cast<std::size_t>(r), keys.size() - 1)];
+}
+
+PackKeys KeysAt(std::span<const SampleKey> keys, int first) {
+  PackKeys pack;
+  for (int i = 0; i < Pack::kWidth; ++i) {
+    pack.seed[i] = KeyAt(keys, first + i).seed;
+    pack.row[i] = KeyAt(keys, first + i).row;
+  }
+  return pack;
+}
+
+PackKeys KeysFrom(std::uint64_t seed, std::uint64_t first_row) {
+  PackKeys pack;
+  pack.seed.fill(seed);
+  for (int i = 0; i < Pack::kWidth; ++i) pack.row[i] = first_row + static_cast<std::uint64_t>(i);
+  return pack;
+}
+
+// The words of a pack, columns 4 quad .. 4 quad + 3.
 template <typename Convert>
-Words WordsAt(std::uint64_t seed, std::uint64_t first, int quad, const Convert& convert) {
+Words WordsAt(const PackKeys& keys, int quad, const Convert& convert) {
   Words words;
   for (int i = 0; i < Pack::kWidth; ++i) {
-    const auto w =
-        NormalWords(seed, first + static_cast<std::uint64_t>(i), static_cast<std::uint32_t>(quad));
+    const auto w = NormalWords(keys.seed[i], keys.row[i], static_cast<std::uint32_t>(quad));
     for (int k = 0; k < 4; ++k) words[k].v[i] = convert(w[k]);
   }
   return words;
@@ -43,13 +71,13 @@ std::array<Pack, 4> Normals(const Words& words) {
 }
 
 // A row that comes alone: quads of columns along the lanes.
-void SampleNormalRow(std::uint64_t seed, std::uint64_t row, Matrix z) {
+void SampleNormalRow(const SampleKey& key, Matrix z) {
   const int last_quad = (z.cols - 1) / 4;
   for (int quad = 0; quad <= last_quad; quad += Pack::kWidth) {
     Words words;
     for (int i = 0; i < Pack::kWidth; ++i) {
-      const auto w =
-          NormalWords(seed, row, static_cast<std::uint32_t>(std::min(quad + i, last_quad)));
+      const auto of_quad = static_cast<std::uint32_t>(std::min(quad + i, last_quad));
+      const auto w = NormalWords(key.seed, key.row, of_quad);
       for (int k = 0; k < 4; ++k) words[k].v[i] = Unsigned(w[k]);
     }
     const auto normals = Normals(words);
@@ -58,11 +86,12 @@ void SampleNormalRow(std::uint64_t seed, std::uint64_t row, Matrix z) {
   }
 }
 
-void SampleNormals(std::uint64_t seed, std::uint64_t first_row, Matrix z) {
-  if (z.rows == 1) return SampleNormalRow(seed, first_row, z);
-  for (int quad = 0; 4 * quad < z.cols; ++quad) {
-    for (int r = 0; r < PaddedRows(z); r += Pack::kWidth) {
-      const auto normals = Normals(WordsAt(seed, first_row + r, quad, Unsigned));
+void SampleNormals(std::span<const SampleKey> keys, Matrix z) {
+  if (z.rows == 1) return SampleNormalRow(keys[0], z);
+  for (int r = 0; r < PaddedRows(z); r += Pack::kWidth) {
+    const PackKeys pack = KeysAt(keys, r);
+    for (int quad = 0; 4 * quad < z.cols; ++quad) {
+      const auto normals = Normals(WordsAt(pack, quad, Unsigned));
       for (int k = 0; k < 4 && 4 * quad + k < z.cols; ++k)
         normals[k].Store(Column(z, 4 * quad + k) + r);
     }
@@ -71,23 +100,26 @@ void SampleNormals(std::uint64_t seed, std::uint64_t first_row, Matrix z) {
 
 // One word a number.
 template <typename Sample>
-void SampleByWord(std::uint64_t seed, std::uint64_t first_row, const Sample& sample, Matrix z) {
-  for (int quad = 0; 4 * quad < z.cols; ++quad) {
-    for (int r = 0; r < PaddedRows(z); r += Pack::kWidth) {
-      const Words words = WordsAt(seed, first_row + r, quad, Signed);
+void SampleByWord(std::span<const SampleKey> keys, const Sample& sample, Matrix z) {
+  for (int r = 0; r < PaddedRows(z); r += Pack::kWidth) {
+    const PackKeys pack = KeysAt(keys, r);
+    for (int quad = 0; 4 * quad < z.cols; ++quad) {
+      const Words words = WordsAt(pack, quad, Signed);
       for (int k = 0; k < 4 && 4 * quad + k < z.cols; ++k)
         sample(SignedUniform(words[k])).Store(Column(z, 4 * quad + k) + r);
     }
   }
 }
 
-// use(sample, column, row) for whole packs of Student-t samples: two words a number.
-template <typename Use>
-void ForEachStudentT(const BaseLayer& layer, Weights weights, std::uint64_t seed,
-                     std::uint64_t first_row, int rows, int cols, const Use& use) {
-  for (int pair = 0; 2 * pair < cols; ++pair) {
-    for (int r = 0; r < RoundUp(rows, kRowAlign); r += Pack::kWidth) {
-      const Words words = WordsAt(seed, first_row + r, pair, Unsigned);
+// use(sample, column, row) for whole packs of Student-t samples: two words a number. keys_at(r) are
+// those of the pack at row r.
+template <typename KeysAt, typename Use>
+void ForEachStudentT(const BaseLayer& layer, Weights weights, const KeysAt& keys_at, int rows,
+                     int cols, const Use& use) {
+  for (int r = 0; r < RoundUp(rows, kRowAlign); r += Pack::kWidth) {
+    const PackKeys pack = keys_at(r);
+    for (int pair = 0; 2 * pair < cols; ++pair) {
+      const Words words = WordsAt(pack, pair, Unsigned);
       for (int c = 2 * pair; c < std::min(2 * pair + 2, cols); ++c) {
         const StudentTDensity density(ReadBaseColumn(layer, 0, c, ValueOf(weights)).shape);
         const int w = c % 2 * 2;
@@ -99,35 +131,38 @@ void ForEachStudentT(const BaseLayer& layer, Weights weights, std::uint64_t seed
 }
 
 // In standard position.
-void SampleStandard(const BaseLayer& layer, Weights weights, std::uint64_t seed,
-                    std::uint64_t first_row, Matrix z) {
+void SampleStandard(const BaseLayer& layer, Weights weights, std::span<const SampleKey> keys,
+                    Matrix z) {
   switch (layer.kind) {
     case BaseLayer::Kind::kNormal:
-      return SampleNormals(seed, first_row, z);
+      return SampleNormals(keys, z);
     case BaseLayer::Kind::kUniform:
       return SampleByWord(
-          seed, first_row, [](Pack v) { return CentredUniformSample(v); }, z);
+          keys, [](Pack v) { return CentredUniformSample(v); }, z);
     case BaseLayer::Kind::kLogistic:
       return SampleByWord(
-          seed, first_row, [](Pack v) { return LogisticSample(v); }, z);
+          keys, [](Pack v) { return LogisticSample(v); }, z);
     case BaseLayer::Kind::kStudentT:
-      return ForEachStudentT(layer, weights, seed, first_row, z.rows, z.cols,
-                             [&](const StudentTSample<Pack>& sample, int c, int r, const auto&) {
-                               sample.value.Store(Column(z, c) + r);
-                             });
+      return ForEachStudentT(
+          layer, weights, [&](int r) { return KeysAt(keys, r); }, z.rows, z.cols,
+          [&](const StudentTSample<Pack>& sample, int c, int r, const auto&) {
+            sample.value.Store(Column(z, c) + r);
+          });
   }
 }
 
 }  // namespace
 
-void CpuKernels::SampleBase(const BaseLayer& layer, Weights weights, std::uint64_t seed,
-                            std::uint64_t first_row, double temperature, Matrix z) const {
-  SampleStandard(layer, weights, seed, first_row, z);
+void CpuKernels::SampleBase(const BaseLayer& layer, Weights weights,
+                            std::span<const SampleKey> keys, Matrix z) const {
+  if (z.rows == 0) return;
+  SampleStandard(layer, weights, keys, z);
   const auto value = ValueOf(weights);
   if (layer.components > 1) {
     const BaseWeights component_weights = ReadBaseWeights(layer, value);
     for (int r = 0; r < z.rows; ++r) {
-      const int k = DrawComponent(component_weights, seed, first_row + r);
+      const auto [seed, row, temperature] = keys[r];
+      const int k = DrawComponent(component_weights, seed, row);
       for (int c = 0; c < z.cols; ++c) {
         const BaseColumn column = ReadBaseColumn(layer, k, c, value);
         float& sample = Column(z, c)[r];
@@ -141,12 +176,14 @@ void CpuKernels::SampleBase(const BaseLayer& layer, Weights weights, std::uint64
     const BaseColumn column = ReadBaseColumn(layer, 0, c, value);
     const bool uniform = layer.kind == BaseLayer::Kind::kUniform;
     const double centre = uniform ? 0.5 * layer.low + 0.5 * layer.high : column.location;
-    const double scale = uniform ? std::min(temperature, 1.0) * (layer.high - layer.low)
-                                 : temperature * std::exp(column.log_scale);
+    const double reach = uniform ? layer.high - layer.low : std::exp(column.log_scale);
+    const double hottest = uniform ? 1.0 : std::numeric_limits<double>::infinity();
     for (int r = 0; r < PaddedRows(z); r += Pack::kWidth) {
       float* sample = Column(z, c) + r;
-      (Pack(static_cast<float>(centre)) + Pack(static_cast<float>(scale)) * Pack::Load(sample))
-          .Store(sample);
+      Pack scale;
+      for (int i = 0; i < Pack::kWidth; ++i)
+        scale.v[i] = static_cast<float>(std::min(KeyAt(keys, r + i).temperature, hottest) * reach);
+      (Pack(static_cast<float>(centre)) + scale * Pack::Load(sample)).Store(sample);
     }
   }
 }
@@ -160,11 +197,12 @@ void CpuKernels::SampleBaseAdjoint(const BaseLayer& layer, Weights weights, std:
   std::fill_n(Column(shape_slope, 0),
               static_cast<std::ptrdiff_t>(shape_slope.stride) * shape_slope.cols, 0.0f);
   if (layer.kind == BaseLayer::Kind::kStudentT)
-    ForEachStudentT(layer, weights, seed, first_row, z.rows, z.cols,
-                    [&](const StudentTSample<Pack>& sample, int c, int r, const auto& density) {
-                      (sample.freedom_slope * Pack(static_cast<float>(density.freedom_slope)))
-                          .Store(Column(shape_slope, c) + r);
-                    });
+    ForEachStudentT(
+        layer, weights, [&](int r) { return KeysFrom(seed, first_row + r); }, z.rows, z.cols,
+        [&](const StudentTSample<Pack>& sample, int c, int r, const auto& density) {
+          (sample.freedom_slope * Pack(static_cast<float>(density.freedom_slope)))
+              .Store(Column(shape_slope, c) + r);
+        });
   const Matrix bars = arena.NewMatrix(z.rows, 3);
   for (int c = 0; c < z.cols; ++c) {
     const BaseColumn column = ReadBaseColumn(layer, 0, c, value);

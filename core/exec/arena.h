@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
+#include <type_traits>
 #include <vector>
 
 #include "core/base/aligned_buffer.h"
@@ -24,6 +26,12 @@ class Arena {
   Matrix NewFlat(int cols);  // a single row, its columns side by side
   Vector NewVector(int rows);
   Vectors NewVectors(int rows, int count);
+  // Uninitialised numbers, or plain values of them.
+  template <typename T>
+  std::span<T> NewArray(std::size_t count) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return {static_cast<T*>(Allocate(count * sizeof(T))), count};
+  }
 
   // Forgets everything allocated; keeps the memory.
   void Reset();

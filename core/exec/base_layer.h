@@ -3,6 +3,8 @@
 #ifndef MILLRACE_CORE_EXEC_BASE_LAYER_H_
 #define MILLRACE_CORE_EXEC_BASE_LAYER_H_
 
+#include <cstdint>
+
 #include "core/exec/parameters.h"
 
 namespace millrace {
@@ -21,6 +23,13 @@ struct BaseLayer {
   Slice location;                // [components, dim]
   Slice log_scale;               // [components, dim]
   Slice shape;                   // [1, dim], of kStudentT
+};
+
+// What a sample of a base distribution depends on, beside the distribution.
+struct SampleKey {
+  std::uint64_t seed = 0;
+  std::uint64_t row = 0;
+  double temperature = 1.0;
 };
 
 }  // namespace millrace

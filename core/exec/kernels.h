@@ -164,13 +164,13 @@ class Kernels {
   virtual void BaseLogDensityAdjoint(const BaseLayer& layer, Weights weights, ConstMatrix z,
                                      ConstVector log_p_bar, class Arena& arena, Matrix grad,
                                      Gradients gradients) const = 0;
-  // Row r, column c depends on (seed, first_row + r, c) and, in mixtures, on the component that
-  // (seed, first_row + r) draws. `temperature` multiplies what is added to the location; of
+  // Row r, column c depends on (keys[r], c) and, in mixtures, on the component that seed and row of
+  // keys[r] draw; one key a row. The temperature multiplies what is added to the location; of
   // uniforms, to the centre, and counts as 1 above 1.
-  virtual void SampleBase(const BaseLayer& layer, Weights weights, std::uint64_t seed,
-                          std::uint64_t first_row, double temperature, Matrix z) const = 0;
-  // Parameter gradients of a loss that depends on samples z of temperature 1, given grad = dL/dz;
-  // one component.
+  virtual void SampleBase(const BaseLayer& layer, Weights weights, std::span<const SampleKey> keys,
+                          Matrix z) const = 0;
+  // Parameter gradients of a loss that depends on samples z of the rows from first_row on, of
+  // temperature 1, given grad = dL/dz; one component.
   virtual void SampleBaseAdjoint(const BaseLayer& layer, Weights weights, std::uint64_t seed,
                                  std::uint64_t first_row, ConstMatrix z, ConstMatrix grad,
                                  class Arena& arena, Gradients gradients) const = 0;

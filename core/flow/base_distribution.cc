@@ -59,9 +59,17 @@ void BaseDistribution::LogDensityBackward(Pass& pass, Matrix z, ConstVector log_
                                      pass.gradients);
 }
 
+void BaseDistribution::Sample(Pass& pass, std::span<const SampleKey> keys, Matrix z) const {
+  MILLRACE_CHECK(keys.size() == static_cast<std::size_t>(z.rows));
+  pass.kernels.SampleBase(layer_, pass.weights, keys, z);
+}
+
 void BaseDistribution::Sample(Pass& pass, std::uint64_t seed, std::uint64_t first_row,
                               double temperature, Matrix z) const {
-  pass.kernels.SampleBase(layer_, pass.weights, seed, first_row, temperature, z);
+  const Arena::Scope scope(pass.arena);
+  const std::span<SampleKey> keys = pass.arena.NewArray<SampleKey>(z.rows);
+  for (std::size_t r = 0; r < keys.size(); ++r) keys[r] = {seed, first_row + r, temperature};
+  Sample(pass, keys, z);
 }
 
 void BaseDistribution::SampleBackward(Pass& pass, std::uint64_t seed, std::uint64_t first_row,

@@ -35,9 +35,11 @@ class BaseDistribution {
   // Adjoint of LogDensity: z becomes dL/dz, and parameter gradients are added.
   void LogDensityBackward(Pass& pass, Matrix z, ConstVector log_p_bar) const;
 
-  // Row r is a sample that depends on (seed, first_row + r) only: location + temperature * scale *
+  // Row r is a sample that depends on keys[r] only, one key a row: location + temperature * scale *
   // noise, of the component drawn, whatever the temperature; of uniforms, about their centre, and
   // temperatures above 1 count as 1. Temperature 0 gives locations.
+  void Sample(Pass& pass, std::span<const SampleKey> keys, Matrix z) const;
+  // The same for keys of consecutive rows.
   void Sample(Pass& pass, std::uint64_t seed, std::uint64_t first_row, double temperature,
               Matrix z) const;
   // Adds the parameter gradients of a loss of samples z, drawn with temperature 1: grad is dL/dz

@@ -127,16 +127,17 @@ void PlainKernels::BaseLogDensityAdjoint(const BaseLayer& layer, Weights weights
   }
 }
 
-void PlainKernels::SampleBase(const BaseLayer& layer, Weights weights, std::uint64_t seed,
-                              std::uint64_t first_row, double temperature, Matrix z) const {
+void PlainKernels::SampleBase(const BaseLayer& layer, Weights weights,
+                              std::span<const SampleKey> keys, Matrix z) const {
   const bool uniform = layer.kind == BaseLayer::Kind::kUniform;
   for (int r = 0; r < z.rows; ++r) {
+    const auto [seed, row, temperature] = keys[r];
     int component = 0;
     if (layer.components > 1)
-      component = DrawComponent(ReadBaseWeights(layer, ValueOf(weights)), seed, first_row + r);
+      component = DrawComponent(ReadBaseWeights(layer, ValueOf(weights)), seed, row);
     for (int c = 0; c < z.cols; ++c) {
       const BaseColumn column = ReadBaseColumn(layer, component, c, ValueOf(weights));
-      const double sample = SampleStandard(layer, column.shape, seed, first_row + r, c).value;
+      const double sample = SampleStandard(layer, column.shape, seed, row, c).value;
       At(z, r, c) = uniform ? 0.5 * (layer.low + layer.high) +
                                   std::fmin(temperature, 1.0) * (layer.high - layer.low) * sample
                             : column.location + temperature * std::exp(column.log_scale) * sample;

@@ -82,8 +82,8 @@ class PlainKernels final : public Kernels {
   void BaseLogDensityAdjoint(const BaseLayer& layer, Weights weights, ConstMatrix z,
                              ConstVector log_p_bar, Arena& arena, Matrix grad,
                              Gradients gradients) const override;
-  void SampleBase(const BaseLayer& layer, Weights weights, std::uint64_t seed,
-                  std::uint64_t first_row, double temperature, Matrix z) const override;
+  void SampleBase(const BaseLayer& layer, Weights weights, std::span<const SampleKey> keys,
+                  Matrix z) const override;
   void SampleBaseAdjoint(const BaseLayer& layer, Weights weights, std::uint64_t seed,
                          std::uint64_t first_row, ConstMatrix z, ConstMatrix grad, Arena& arena,
                          Gradients gradients) const override;

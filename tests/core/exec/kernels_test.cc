@@ -262,13 +262,20 @@ TEST(KernelsTest, BaseLogDensityAndItsAdjoint) {
   }
 }
 
+std::vector<SampleKey> KeysFrom(std::uint64_t seed, std::uint64_t first, int rows,
+                                double temperature = 1.0) {
+  std::vector<SampleKey> keys;
+  for (int r = 0; r < rows; ++r) keys.push_back({seed, first + r, temperature});
+  return keys;
+}
+
 TEST(KernelsTest, SampleBaseAgrees) {
   for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{1} << 40}) {
     for (const std::uint64_t first : {std::uint64_t{0}, (std::uint64_t{1} << 32) - 7}) {
       ExpectSame(
           [&](const Kernels& kernels, Arena& arena) {
             const Matrix z = arena.NewMatrix(65, 7);
-            kernels.SampleBase({}, {}, seed, first, 1.5, z);
+            kernels.SampleBase({}, {}, KeysFrom(seed, first, 65, 1.5), z);
             return Read(kernels, z);
           },
           1e-3);  // float words near 1 have few bits left in the radius
@@ -281,7 +288,7 @@ TEST(KernelsTest, SamplesDependOnSeedRowAndColumnOnly) {
     Arena arena(engine.kernels->element_size());
     const auto draw = [&](std::uint64_t first, int rows, int cols) {
       const Matrix z = arena.NewMatrix(rows, cols);
-      engine.kernels->SampleBase({}, {}, 3, first, 1.0, z);
+      engine.kernels->SampleBase({}, {}, KeysFrom(3, first, rows), z);
       return ReadBlock(*engine.kernels, z);
     };
     const Rows<double> all = draw(100, 70, 9);

@@ -241,6 +241,20 @@ TEST_P(BaseDistributionTest, SamplesDoNotDependOnTheirBlock) {
   }
 }
 
+TEST_P(BaseDistributionTest, EveryRowHasAKeyOfItsOwn) {
+  const Base base(spec(), 5);
+  const auto parameters = base.RandomParameters();
+  std::vector<SampleKey> keys;
+  for (std::uint64_t r = 0; r < 37; ++r)
+    keys.push_back({r / 3, (std::uint64_t{1} << 33) - 11 * r, 0.25 * static_cast<double>(r % 7)});
+  const Rows<double> all = base.Sample(kernels(), parameters, keys);
+  for (std::size_t r = 0; r < keys.size(); ++r) {
+    const auto [seed, row, temperature] = keys[r];
+    const Rows<double> alone = base.Sample(kernels(), parameters, row, 1, temperature, seed);
+    for (int c = 0; c < 5; ++c) ASSERT_EQ(all(r, c), alone(0, c)) << r;
+  }
+}
+
 TEST_P(BaseDistributionTest, LogDensitiesDoNotDependOnTheirNeighbours) {
   std::mt19937_64 random(6);
   const Base base(spec(), 7);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <ostream>
 #include <random>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -121,6 +122,14 @@ class Base {
     return RunPass(kernels, parameters, [&](Pass& pass) {
       const Matrix z = pass.arena.NewMatrix(rows, dim_);
       distribution_.Sample(pass, seed, first, temperature, z);
+      return ReadBlock(kernels, z);
+    });
+  }
+  Rows<double> Sample(const Kernels& kernels, const std::vector<double>& parameters,
+                      std::span<const SampleKey> keys) const {
+    return RunPass(kernels, parameters, [&](Pass& pass) {
+      const Matrix z = pass.arena.NewMatrix(static_cast<int>(keys.size()), dim_);
+      distribution_.Sample(pass, keys, z);
       return ReadBlock(kernels, z);
     });
   }

@@ -47,6 +47,16 @@ Weights Of(const DeviceWeights& weights) {
   return static_cast<const CpuWeights&>(weights).weights();
 }
 
+Vector NewZeros(Pass& pass, int rows) {
+  const Vector zeros = pass.arena.NewVector(rows);
+  std::fill_n(zeros.data, RoundUp(rows, kRowAlign), 0.0);
+  return zeros;
+}
+
+std::span<const double> ValuesOf(Vector values) {
+  return {values.data, static_cast<std::size_t>(values.size)};
+}
+
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(int threads) : lanes_(threads) {}
@@ -57,31 +67,64 @@ class CpuBackend final : public Backend {
     return std::make_shared<CpuWeights>(std::move(flow), parameters);
   }
 
-  absl::Status LogProb(const DeviceWeights& weights, RowsView<const float> x,
-                       RowsView<const float> context, std::span<double> log_prob,
-                       std::stop_token stop) override {
-    return ForEachBlock(weights.flow(), Of(weights), x, context, stop,
-                        [&](Pass& pass, std::int64_t first, Matrix block) {
-                          const Vector log_p = pass.arena.NewVector(block.rows);
-                          weights.flow().LogProb(pass, block, log_p);
-                          std::copy_n(log_p.data, block.rows, log_prob.data() + first);
-                        });
+  absl::Status LogProb(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
+                       TakeResult take, std::stop_token stop) override {
+    const Flow& flow = weights.flow();
+    return ForEachBlock(Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
+      const Matrix block = pass.arena.NewMatrix(count, flow.dim());
+      const Vector log_det = NewZeros(pass, count), log_p = pass.arena.NewVector(count);
+      if (!Pull(flow, load, first, log_det, pass, block)) return;
+      flow.LogProb(pass, block, log_p);
+      for (int r = 0; r < count; ++r) log_p.data[r] += log_det.data[r];
+      TakenByHost(take, {.first = first, .values = ValuesOf(log_p)});
+    });
+  }
+
+  absl::Status Forward(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
+                       TakeResult take, std::stop_token stop) override {
+    return Map(weights, rows, load, take, stop, [&](Pass& pass, Matrix block, Vector log_det) {
+      weights.flow().Forward(pass, block, log_det);
+    });
+  }
+
+  absl::Status Inverse(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
+                       TakeResult take, std::stop_token stop) override {
+    return Map(weights, rows, load, take, stop, [&](Pass& pass, Matrix block, Vector log_det) {
+      weights.flow().Inverse(pass, block, log_det);
+    });
+  }
+
+  absl::Status Sample(const DeviceWeights& weights, std::int64_t rows, LoadSamples load,
+                      TakeResult take, SampleValues values, std::stop_token stop) override {
+    const Flow& flow = weights.flow();
+    return ForEachBlock(Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
+      const Matrix z = pass.arena.NewMatrix(count, flow.dim());
+      const Vector log_det = pass.arena.NewVector(count), log_p = NewZeros(pass, count);
+      if (!PullSamples(flow, load, first, pass, z)) return;
+      const bool with_log_prob = values == SampleValues::kLogProb;
+      if (with_log_prob) flow.base().LogDensity(pass, z, log_p);
+      flow.Inverse(pass, z, log_det);
+      for (int r = 0; r < count; ++r) log_p.data[r] -= log_det.data[r];
+      TakenByHost(take, {.first = first,
+                         .rows = StoreRows(z, pass),
+                         .values = with_log_prob ? ValuesOf(log_p) : std::span<const double>()});
+    });
   }
 
   absl::Status LogProbGradient(const DeviceWeights& weights, RowsView<const float> x,
                                RowsView<const float> context, std::span<double> log_prob,
                                RowsView<float> gradient, std::stop_token stop) override {
-    return ForEachBlock(weights.flow(), Of(weights), x, context, stop,
-                        [&](Pass& pass, std::int64_t first, Matrix block) {
-                          Tape tape;
-                          pass.tape = &tape;
-                          const Vector log_p = pass.arena.NewVector(block.rows);
-                          weights.flow().LogProb(pass, block, log_p);
-                          std::copy_n(log_p.data, block.rows, log_prob.data() + first);
-                          std::fill_n(log_p.data, RoundUp(block.rows, kRowAlign), 1.0);
-                          weights.flow().LogProbBackward(pass, block, log_p);
-                          pass.kernels.Store(block, gradient.data + first * gradient.cols);
-                        });
+    return ForEachBlockOf(weights.flow(), Of(weights), x, context, stop,
+                          [&](Pass& pass, std::int64_t first, Matrix block) {
+                            Tape tape;
+                            pass.tape = &tape;
+                            const Vector log_p = pass.arena.NewVector(block.rows);
+                            weights.flow().LogProb(pass, block, log_p);
+                            std::copy_n(log_p.data, block.rows, log_prob.data() + first);
+                            std::fill_n(log_p.data, RoundUp(block.rows, kRowAlign), 1.0);
+                            weights.flow().LogProbBackward(pass, block, log_p);
+                            pass.kernels.Store(block, gradient.data + first * gradient.cols);
+                          });
   }
 
   absl::Status ChainTerms(const DeviceWeights& weights, RowsView<const float> x,
@@ -91,49 +134,16 @@ class CpuBackend final : public Backend {
     if (!static_cast<const CpuWeights&>(weights).triangular())
       return absl::FailedPreconditionError(
           "the flow mixes columns: log p has no terms log p(x_i | x_<i) in column order");
-    return ForEachBlock(flow, Of(weights), x, context, stop,
-                        [&](Pass& pass, std::int64_t first, Matrix block) {
-                          const Vectors columns = pass.arena.NewVectors(block.rows, flow.dim());
-                          std::fill_n(columns.data, columns.extent(), 0.0);
-                          pass.column_log_det = columns;
-                          flow.LogProb(pass, block, pass.arena.NewVector(block.rows));
-                          for (int c = 0; c < flow.dim(); ++c)
-                            for (int r = 0; r < block.rows; ++r)
-                              terms(first + r, c) = columns[c].data[r];
-                        });
-  }
-
-  absl::Status Forward(const DeviceWeights& weights, RowsView<const float> x,
-                       RowsView<const float> context, RowsView<float> out,
-                       std::span<double> log_det, std::stop_token stop) override {
-    return Map(weights, x, context, out, log_det, stop,
-               [&](Pass& pass, Matrix block, Vector d) { weights.flow().Forward(pass, block, d); });
-  }
-
-  absl::Status Inverse(const DeviceWeights& weights, RowsView<const float> z,
-                       RowsView<const float> context, RowsView<float> out,
-                       std::span<double> log_det, std::stop_token stop) override {
-    return Map(weights, z, context, out, log_det, stop,
-               [&](Pass& pass, Matrix block, Vector d) { weights.flow().Inverse(pass, block, d); });
-  }
-
-  absl::Status Sample(const DeviceWeights& weights, std::uint64_t seed, std::uint64_t first_row,
-                      double temperature, RowsView<const float> context, RowsView<float> out,
-                      std::span<double> log_prob, std::stop_token stop) override {
-    return ForEachBlock(weights.flow(), Of(weights), {nullptr, out.rows, out.cols}, context, stop,
-                        [&](Pass& pass, std::int64_t first, Matrix z) {
-                          const BaseDistribution& base = weights.flow().base();
-                          base.Sample(pass, seed, first_row + static_cast<std::uint64_t>(first),
-                                      temperature, z);
-                          const Vector log_det = pass.arena.NewVector(z.rows);
-                          const Vector log_p = pass.arena.NewVector(z.rows);
-                          std::fill_n(log_p.data, RoundUp(z.rows, kRowAlign), 0.0);
-                          if (!log_prob.empty()) base.LogDensity(pass, z, log_p);
-                          weights.flow().Inverse(pass, z, log_det);
-                          pass.kernels.Store(z, out.data + first * out.cols);
-                          for (int r = 0; r < z.rows && !log_prob.empty(); ++r)
-                            log_prob[first + r] = log_p.data[r] - log_det.data[r];
-                        });
+    return ForEachBlockOf(flow, Of(weights), x, context, stop,
+                          [&](Pass& pass, std::int64_t first, Matrix block) {
+                            const Vectors columns = pass.arena.NewVectors(block.rows, flow.dim());
+                            std::fill_n(columns.data, columns.extent(), 0.0);
+                            pass.column_log_det = columns;
+                            flow.LogProb(pass, block, pass.arena.NewVector(block.rows));
+                            for (int c = 0; c < flow.dim(); ++c)
+                              for (int r = 0; r < block.rows; ++r)
+                                terms(first + r, c) = columns[c].data[r];
+                          });
   }
 
   absl::StatusOr<std::unique_ptr<TrainSession>> StartTraining(std::shared_ptr<const Flow> flow,
@@ -146,62 +156,65 @@ class CpuBackend final : public Backend {
                                          RowsView<const float> context,
                                          std::stop_token stop) override {
     Rows<float> out(x.rows, x.cols);
-    MILLRACE_RETURN_IF_ERROR(ForEachBlock(flow, Weights{parameters.data()}, x, context, stop,
-                                          [&](Pass& pass, std::int64_t first, Matrix block) {
-                                            const Vector log_det = pass.arena.NewVector(block.rows);
-                                            for (int t = 0; t < transforms; ++t)
-                                              flow.transforms()[t]->Forward(pass, block, log_det);
-                                            pass.kernels.Store(block, out.data() + first * x.cols);
-                                          }));
+    MILLRACE_RETURN_IF_ERROR(
+        ForEachBlockOf(flow, Weights{parameters.data()}, x, context, stop,
+                       [&](Pass& pass, std::int64_t first, Matrix block) {
+                         const Vector log_det = pass.arena.NewVector(block.rows);
+                         for (int t = 0; t < transforms; ++t)
+                           flow.transforms()[t]->Forward(pass, block, log_det);
+                         pass.kernels.Store(block, out.data() + first * x.cols);
+                       }));
     return MomentsOf(out.view(), lanes_, stop);
   }
 
  private:
-  // Cuts rows into blocks and calls task(pass, first row, block) on each; `rows.data` may be null:
-  // the block is then left for the task to fill.
+  // Cuts rows into blocks and calls task(pass, first row, number of rows) for each.
   template <typename Task>
-  absl::Status ForEachBlock(const Flow& flow, Weights weights, RowsView<const float> rows,
-                            RowsView<const float> context, const std::stop_token& stop,
+  absl::Status ForEachBlock(Weights weights, std::int64_t rows, const std::stop_token& stop,
                             const Task& task) {
-    const int context_dim = flow.spec().context_dim;
-    const std::int64_t wanted_rows = context_dim == 0 ? 0 : rows.rows;
-    if (context.rows != wanted_rows || (context.rows != 0 && context.cols != context_dim))
-      return absl::InvalidArgumentError(absl::StrCat("context: ", context.rows, " rows of ",
-                                                     context.cols, " columns; expected ",
-                                                     wanted_rows, " of ", context_dim));
     // The cut is free: a row's result does not depend on its block.
-    if (rows.rows <= kAloneRows)
+    if (rows <= kAloneRows)
       return lanes_.Run(1, stop, [&](std::int64_t, Scratch& scratch) {
-        for (std::int64_t r = 0; r < rows.rows; ++r) {
+        for (std::int64_t r = 0; r < rows; ++r) {
           const Arena::Scope scope(scratch.arena);
           Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = weights};
-          task(pass, r, LoadBlock(rows, context, r, 1, pass));
+          task(pass, r, 1);
         }
       });
-    const std::int64_t share = (rows.rows + lanes_.threads() - 1) / lanes_.threads();
+    const std::int64_t share = (rows + lanes_.threads() - 1) / lanes_.threads();
     const int block_rows =
         static_cast<int>(std::clamp<std::int64_t>((share + 15) / 16 * 16, kRowAlign, kBlockRows));
-    const std::int64_t blocks = (rows.rows + block_rows - 1) / block_rows;
+    const std::int64_t blocks = (rows + block_rows - 1) / block_rows;
     return lanes_.Run(blocks, stop, [&](std::int64_t b, Scratch& scratch) {
       const std::int64_t first = b * block_rows;
-      const int count = static_cast<int>(std::min<std::int64_t>(block_rows, rows.rows - first));
       Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = weights};
+      task(pass, first, static_cast<int>(std::min<std::int64_t>(block_rows, rows - first)));
+    });
+  }
+
+  // Of rows in memory: calls task(pass, first row, block).
+  template <typename Task>
+  absl::Status ForEachBlockOf(const Flow& flow, Weights weights, RowsView<const float> rows,
+                              RowsView<const float> context, const std::stop_token& stop,
+                              const Task& task) {
+    MILLRACE_RETURN_IF_ERROR(CheckContext(flow, rows.rows, context));
+    return ForEachBlock(weights, rows.rows, stop, [&](Pass& pass, std::int64_t first, int count) {
       task(pass, first, LoadBlock(rows, context, first, count, pass));
     });
   }
 
   template <typename Transform>
-  absl::Status Map(const DeviceWeights& weights, RowsView<const float> rows,
-                   RowsView<const float> context, RowsView<float> out, std::span<double> log_det,
+  absl::Status Map(const DeviceWeights& weights, std::int64_t rows, LoadRows load, TakeResult take,
                    const std::stop_token& stop, const Transform& transform) {
-    return ForEachBlock(weights.flow(), Of(weights), rows, context, stop,
-                        [&](Pass& pass, std::int64_t first, Matrix block) {
-                          const Vector d = pass.arena.NewVector(block.rows);
-                          transform(pass, block, d);
-                          kernels_.Store(block, out.data + first * out.cols);
-                          if (!log_det.empty())
-                            std::copy_n(d.data, block.rows, log_det.data() + first);
-                        });
+    const Flow& flow = weights.flow();
+    return ForEachBlock(Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
+      const Matrix block = pass.arena.NewMatrix(count, flow.dim());
+      const Vector log_det = NewZeros(pass, count);
+      if (!Pull(flow, load, first, log_det, pass, block)) return;
+      transform(pass, block, log_det);
+      TakenByHost(take,
+                  {.first = first, .rows = StoreRows(block, pass), .values = ValuesOf(log_det)});
+    });
   }
 
   CpuKernels kernels_;

@@ -9,9 +9,11 @@
 #include <span>
 #include <stop_token>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/base/rows.h"
+#include "core/exec/base_layer.h"
 #include "core/exec/parameters.h"
 #include "core/flow/flow.h"
 
@@ -103,6 +105,36 @@ class TrainSession {
   double log_scale_penalty_ = 0.0;
 };
 
+// A batch may stand anywhere, in any form: the backend asks for one block of rows after another and
+// hands the results back likewise, on its own threads, several at once. Every row is in one block;
+// each begins at a multiple of kRowAlign. What follows is memory of the backend, in cache.
+
+// Rows [first, first + count) of a batch, to be written as the flow takes them, row-major.
+struct RowBlock {
+  std::int64_t first = 0;
+  int count = 0;
+  float* x = nullptr;         // [count, dim]
+  float* context = nullptr;   // [count, context_dim]; null without
+  double* log_det = nullptr;  // [count], zeros; counts in LogProb
+};
+struct SampleBlock {
+  std::int64_t first = 0;
+  std::span<SampleKey> keys;  // [count]
+  float* context = nullptr;
+};
+// False where nothing of the block is wanted any more: it is not computed, and not taken.
+using LoadRows = absl::FunctionRef<bool(const RowBlock&)>;
+using LoadSamples = absl::FunctionRef<bool(const SampleBlock&)>;
+
+// Results of rows [first, first + values.size()), which last as long as the call: rows [n, dim],
+// of LogProb none, and one value a row.
+struct BlockResult {
+  std::int64_t first = 0;
+  RowsView<const float> rows = {};
+  std::span<const double> values = {};
+};
+using TakeResult = absl::FunctionRef<void(const BlockResult&)>;
+
 // Thread-safe. All host rows are row-major and dense; spans are as long as the rows. Calls return
 // CANCELLED soon after `stop` is requested (checked at every block). Results do not depend on the
 // number of threads, nor a row's result on the rows beside it, bit for bit.
@@ -114,11 +146,37 @@ class Backend {
   virtual absl::StatusOr<std::shared_ptr<const DeviceWeights>> Upload(
       std::shared_ptr<const Flow> flow, std::span<const float> parameters) = 0;
 
-  // log p(x | context), nats. x [n, dim], context [n, context_dim] or empty.
-  virtual absl::Status LogProb(const DeviceWeights& weights, RowsView<const float> x,
-                               RowsView<const float> context, std::span<double> log_prob,
-                               std::stop_token stop) = 0;
-  // The same with its derivative with respect to x, [n, dim].
+  // Of a batch of `rows` rows, values: log p(x | context) + log_det, nats.
+  virtual absl::Status LogProb(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
+                               TakeResult take, std::stop_token stop) = 0;
+  // z = Forward(x) with its log_det, and x = Inverse(z) with its log_det (of dx/dz) as values.
+  virtual absl::Status Forward(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
+                               TakeResult take, std::stop_token stop) = 0;
+  virtual absl::Status Inverse(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
+                               TakeResult take, std::stop_token stop) = 0;
+  // Each row is a sample that depends on its key only, as BaseDistribution::Sample states it.
+  // Values, unless told to leave them out: the log-density of the untempered model there.
+  enum class SampleValues { kNone, kLogProb };
+  virtual absl::Status Sample(const DeviceWeights& weights, std::int64_t rows, LoadSamples load,
+                              TakeResult take, SampleValues values, std::stop_token stop) = 0;
+
+  // The same of rows in memory. x, z, out [n, dim], context [n, context_dim] or empty.
+  // INVALID_ARGUMENT for a context of another shape.
+  absl::Status LogProb(const DeviceWeights& weights, RowsView<const float> x,
+                       RowsView<const float> context, std::span<double> log_prob,
+                       std::stop_token stop);
+  absl::Status Forward(const DeviceWeights& weights, RowsView<const float> x,
+                       RowsView<const float> context, RowsView<float> out,
+                       std::span<double> log_det, std::stop_token stop);
+  absl::Status Inverse(const DeviceWeights& weights, RowsView<const float> z,
+                       RowsView<const float> context, RowsView<float> out,
+                       std::span<double> log_det, std::stop_token stop);
+  // Row r of `out` has the key (seed, first_row + r, temperature); log_prob may be empty.
+  absl::Status Sample(const DeviceWeights& weights, std::uint64_t seed, std::uint64_t first_row,
+                      double temperature, RowsView<const float> context, RowsView<float> out,
+                      std::span<double> log_prob, std::stop_token stop);
+
+  // log p(x | context) with its derivative with respect to x, [n, dim].
   virtual absl::Status LogProbGradient(const DeviceWeights& weights, RowsView<const float> x,
                                        RowsView<const float> context, std::span<double> log_prob,
                                        RowsView<float> gradient, std::stop_token stop) = 0;
@@ -128,21 +186,6 @@ class Backend {
   virtual absl::Status ChainTerms(const DeviceWeights& weights, RowsView<const float> x,
                                   RowsView<const float> context, RowsView<double> terms,
                                   std::stop_token stop) = 0;
-  // z = Forward(x) with its log_det, and x = Inverse(z) with its log_det (of dx/dz). `out` [n,
-  // dim].
-  virtual absl::Status Forward(const DeviceWeights& weights, RowsView<const float> x,
-                               RowsView<const float> context, RowsView<float> out,
-                               std::span<double> log_det, std::stop_token stop) = 0;
-  virtual absl::Status Inverse(const DeviceWeights& weights, RowsView<const float> z,
-                               RowsView<const float> context, RowsView<float> out,
-                               std::span<double> log_det, std::stop_token stop) = 0;
-  // Row r of `out` [n, dim] is a sample that depends on (seed, first_row + r) only; log_prob (may
-  // be empty) is the log-density of the untempered model there. Temperature is that of
-  // BaseDistribution::Sample.
-  virtual absl::Status Sample(const DeviceWeights& weights, std::uint64_t seed,
-                              std::uint64_t first_row, double temperature,
-                              RowsView<const float> context, RowsView<float> out,
-                              std::span<double> log_prob, std::stop_token stop) = 0;
 
   // A session that starts from the given state (moments may be empty: a fresh start).
   virtual absl::StatusOr<std::unique_ptr<TrainSession>> StartTraining(
@@ -154,6 +197,11 @@ class Backend {
                                                  RowsView<const float> x,
                                                  RowsView<const float> context,
                                                  std::stop_token stop) = 0;
+
+ protected:
+  // INVALID_ARGUMENT unless `context` is that of `rows` rows.
+  static absl::Status CheckContext(const Flow& flow, std::int64_t rows,
+                                   RowsView<const float> context);
 };
 
 }  // namespace millrace

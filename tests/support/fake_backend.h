@@ -10,6 +10,7 @@
 #include <memory>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "core/flow/backend.h"
 
@@ -31,12 +32,16 @@ class FakeBackend final : public Backend {
                                                               std::span<const float>) override {
     return std::make_shared<FakeWeights>(std::move(flow));
   }
-  absl::Status LogProb(const DeviceWeights&, RowsView<const float> x, RowsView<const float>,
-                       std::span<double> log_prob, std::stop_token stop) override {
+  absl::Status LogProb(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
+                       TakeResult take, std::stop_token stop) override {
     if (stop.stop_requested()) return absl::CancelledError("stopped");
     ++calls_;
-    rows_scored_ += x.rows;
-    for (std::int64_t r = 0; r < x.rows; ++r) log_prob[r] = log_density_(x.row(r));
+    rows_scored_ += rows;
+    const Batch batch = Load(weights, rows, load);
+    std::vector<double> log_prob;
+    for (std::int64_t r = 0; r < rows; ++r)
+      log_prob.push_back(log_density_(batch.x.view().row(r)) + batch.log_det[r]);
+    if (batch.wanted) take({.first = 0, .values = log_prob});
     return absl::OkStatus();
   }
   absl::Status LogProbGradient(const DeviceWeights&, RowsView<const float>, RowsView<const float>,
@@ -49,19 +54,18 @@ class FakeBackend final : public Backend {
     return absl::OkStatus();
   }
   // The identity.
-  absl::Status Forward(const DeviceWeights&, RowsView<const float> x, RowsView<const float>,
-                       RowsView<float> out, std::span<double> log_det, std::stop_token) override {
-    std::copy_n(x.data, x.rows * x.cols, out.data);
-    std::fill(log_det.begin(), log_det.end(), 0.0);
+  absl::Status Forward(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
+                       TakeResult take, std::stop_token) override {
+    const Batch batch = Load(weights, rows, load);
+    const std::vector<double> log_det(static_cast<std::size_t>(rows));
+    if (batch.wanted) take({.first = 0, .rows = batch.x.view(), .values = log_det});
     return absl::OkStatus();
   }
-  absl::Status Inverse(const DeviceWeights& weights, RowsView<const float> z,
-                       RowsView<const float> context, RowsView<float> out,
-                       std::span<double> log_det, std::stop_token stop) override {
-    return Forward(weights, z, context, out, log_det, std::move(stop));
+  absl::Status Inverse(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
+                       TakeResult take, std::stop_token stop) override {
+    return Forward(weights, rows, load, take, std::move(stop));
   }
-  absl::Status Sample(const DeviceWeights&, std::uint64_t, std::uint64_t, double,
-                      RowsView<const float>, RowsView<float>, std::span<double>,
+  absl::Status Sample(const DeviceWeights&, std::int64_t, LoadSamples, TakeResult, SampleValues,
                       std::stop_token) override {
     return absl::UnimplementedError("sampling");
   }
@@ -76,6 +80,22 @@ class FakeBackend final : public Backend {
   }
 
  private:
+  struct Batch {
+    Rows<float> x, context;
+    std::vector<double> log_det;
+    bool wanted;
+  };
+  // All rows as one block.
+  static Batch Load(const DeviceWeights& weights, std::int64_t rows, LoadRows load) {
+    const FlowSpec& spec = weights.flow().spec();
+    Batch batch{Rows<float>(rows, spec.dim), Rows<float>(rows, spec.context_dim),
+                std::vector<double>(static_cast<std::size_t>(rows)), false};
+    batch.wanted =
+        load({0, static_cast<int>(rows), batch.x.data(),
+              spec.context_dim == 0 ? nullptr : batch.context.data(), batch.log_det.data()});
+    return batch;
+  }
+
   class FakeWeights final : public DeviceWeights {
    public:
     explicit FakeWeights(std::shared_ptr<const Flow> flow) : flow_(std::move(flow)) {}

@@ -17,11 +17,22 @@ class GatedBackend final : public Backend {
       std::shared_ptr<const Flow> flow, std::span<const float> parameters) override {
     return cpu_->Upload(std::move(flow), parameters);
   }
-  absl::Status LogProb(const DeviceWeights& weights, RowsView<const float> x,
-                       RowsView<const float> context, std::span<double> log_prob,
-                       std::stop_token stop) override {
+  absl::Status LogProb(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
+                       TakeResult take, std::stop_token stop) override {
     gate_->Pass();
-    return cpu_->LogProb(weights, x, context, log_prob, std::move(stop));
+    return cpu_->LogProb(weights, rows, load, take, std::move(stop));
+  }
+  absl::Status Forward(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
+                       TakeResult take, std::stop_token stop) override {
+    return cpu_->Forward(weights, rows, load, take, std::move(stop));
+  }
+  absl::Status Inverse(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
+                       TakeResult take, std::stop_token stop) override {
+    return cpu_->Inverse(weights, rows, load, take, std::move(stop));
+  }
+  absl::Status Sample(const DeviceWeights& weights, std::int64_t rows, LoadSamples load,
+                      TakeResult take, SampleValues values, std::stop_token stop) override {
+    return cpu_->Sample(weights, rows, load, take, values, std::move(stop));
   }
   absl::Status LogProbGradient(const DeviceWeights& weights, RowsView<const float> x,
                                RowsView<const float> context, std::span<double> log_prob,
@@ -33,22 +44,6 @@ class GatedBackend final : public Backend {
                           RowsView<const float> context, RowsView<double> terms,
                           std::stop_token stop) override {
     return cpu_->ChainTerms(weights, x, context, terms, std::move(stop));
-  }
-  absl::Status Forward(const DeviceWeights& weights, RowsView<const float> x,
-                       RowsView<const float> context, RowsView<float> out,
-                       std::span<double> log_det, std::stop_token stop) override {
-    return cpu_->Forward(weights, x, context, out, log_det, std::move(stop));
-  }
-  absl::Status Inverse(const DeviceWeights& weights, RowsView<const float> z,
-                       RowsView<const float> context, RowsView<float> out,
-                       std::span<double> log_det, std::stop_token stop) override {
-    return cpu_->Inverse(weights, z, context, out, log_det, std::move(stop));
-  }
-  absl::Status Sample(const DeviceWeights& weights, std::uint64_t seed, std::uint64_t first_row,
-                      double temperature, RowsView<const float> context, RowsView<float> out,
-                      std::span<double> log_prob, std::stop_token stop) override {
-    return cpu_->Sample(weights, seed, first_row, temperature, context, out, log_prob,
-                        std::move(stop));
   }
   absl::StatusOr<std::unique_ptr<TrainSession>> StartTraining(std::shared_ptr<const Flow> flow,
                                                               const TrainState& state) override {

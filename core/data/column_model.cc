@@ -2,6 +2,7 @@
 #include "core/data/column_model.h"
 
 #include <cmath>
+#include <limits>
 #include <unordered_set>
 #include <utility>
 
@@ -16,8 +17,8 @@
 namespace millrace {
 namespace {
 
-// Streams of core/math/uniform.h; those of shuffles count up from 1.
-constexpr std::uint32_t kNoiseStream = 0x80000001;
+// A stream of core/math/uniform.h; those of shuffles count up from 1, and 0x80000001 is taken by
+// the noise in bins.
 constexpr std::uint32_t kPositionStream = 0x80000002;
 
 absl::Status Contradiction(std::size_t index, absl::string_view field, absl::string_view value,
@@ -52,12 +53,6 @@ absl::Status CheckColumn(const Column& c, std::size_t index) {
   if (!(c.lattice_tolerance >= 0.0 && c.lattice_tolerance <= 0.5))
     return wrong("lattice_tolerance", c.lattice_tolerance, "0 to 0.5");
   return absl::OkStatus();
-}
-
-// Equal, or equal once rounded to single precision on its way.
-bool IsConstant(const Column& column, double value) {
-  return value == column.constant ||
-         value == static_cast<double>(static_cast<float>(column.constant));
 }
 
 }  // namespace
@@ -102,12 +97,17 @@ absl::Status ColumnModel::Finish() {
       return Contradiction(i, "name", column.name, "a name that no other column has");
     if (column.type == ColumnType::kConstant) continue;
     active_.push_back(static_cast<int>(i));
+    plain_log_dets_.push_back(PlainColumns::IsPlain(column)
+                                  ? -std::log(column.scale)
+                                  : std::numeric_limits<double>::quiet_NaN());
+    plain_log_det_ += plain_log_dets_.back();
     if (column.bin_width > 0.0) num_offsets_ = kNumOffsets;
     log_unit_ += std::log(column.deviation);
   }
   if (active_.empty())
     return InvalidArgument("rows", absl::StrCat("all ", columns_.size(), " columns are constant"),
                            "a column whose values differ");
+  plain_ = PlainColumns(columns_);
   positions_.resize(active_.size() * num_offsets_);
   for (std::size_t i = 0; i < active_.size(); ++i) {
     const std::span<double> positions(positions_.data() + i * num_offsets_, num_offsets_);
@@ -129,68 +129,26 @@ absl::StatusOr<std::vector<int>> ColumnModel::MatchColumns(
   return MatchNames(own, names, "column_names");
 }
 
-absl::Status ColumnModel::CheckRows(RowsView<const double> rows) const {
+absl::Status ColumnModel::CheckShape(const NumberRows& rows) const {
   if (rows.rows < 1) return InvalidArgument("rows", absl::StrCat(rows.rows, " rows"), "at least 1");
-  if (rows.cols != num_columns())
-    return InvalidArgument("rows", absl::StrCat(rows.cols, " columns"),
-                           absl::StrCat(num_columns(), " columns, as the model has"));
-  for (std::int64_t r = 0; r < rows.rows; ++r) {
-    for (int c = 0; c < rows.cols; ++c) {
-      if (!std::isfinite(rows(r, c)))
-        return MakeError(absl::StatusCode::kInvalidArgument,
-                         {.field = "rows",
-                          .row = r,
-                          .column = c,
-                          .value = absl::StrCat(rows(r, c)),
-                          .expected = absl::StrCat("a finite number in column '",
-                                                   PrintableValue(columns_[c].name), "'")});
-    }
-  }
-  return absl::OkStatus();
+  if (rows.cols == num_columns()) return absl::OkStatus();
+  return InvalidArgument("rows", absl::StrCat(rows.cols, " columns"),
+                         absl::StrCat(num_columns(), " columns, as the model has"));
 }
 
-void ColumnModel::ToTraining(RowsView<const double> rows, std::uint64_t seed,
-                             std::uint64_t first_row, RowsView<float> out) const {
-  for (std::int64_t r = 0; r < rows.rows; ++r) {
-    for (int i = 0; i < dim(); ++i) {
-      const int c = active_[i];
-      const double position =
-          columns_[c].bin_width > 0.0
-              ? UniformAt(seed, kNoiseStream, first_row + static_cast<std::uint64_t>(r), c)
-              : kBinCentre;
-      out(r, i) =
-          static_cast<float>(millrace::ToModel(columns_[c], rows(r, c), position).standardised);
-    }
+absl::Status ColumnModel::CheckRow(const NumberRows& rows, std::int64_t r) const {
+  std::optional<int> first;  // as it stands in the row
+  for (int c = 0; c < rows.cols; ++c) {
+    if (!std::isfinite(rows(r, c)) && (!first || rows.PlaceOf(c) < rows.PlaceOf(*first))) first = c;
   }
-}
-
-void ColumnModel::ToModel(RowsView<const double> rows, int offset, RowsView<float> out,
-                          std::span<double> log_det, std::span<std::uint8_t> out_of_support) const {
-  for (std::int64_t r = 0; r < rows.rows; ++r) {
-    log_det[r] = 0.0;
-    out_of_support[r] = 0;
-    for (int i = 0; i < dim(); ++i) {
-      const ModelValue value =
-          millrace::ToModel(columns_[active_[i]], rows(r, active_[i]), Position(i, offset));
-      out(r, i) = static_cast<float>(value.standardised);
-      log_det[r] += value.log_det;
-      if (!value.in_support) out_of_support[r] = 1;
-    }
-    for (int c = 0; c < num_columns(); ++c) {
-      if (columns_[c].type == ColumnType::kConstant && !IsConstant(columns_[c], rows(r, c)))
-        out_of_support[r] = 1;
-    }
-  }
-}
-
-void ColumnModel::FromModel(RowsView<const float> standardised, RowsView<double> out) const {
-  for (std::int64_t r = 0; r < standardised.rows; ++r) {
-    for (int c = 0, i = 0; c < num_columns(); ++c) {
-      out(r, c) = columns_[c].type == ColumnType::kConstant
-                      ? columns_[c].constant
-                      : millrace::FromModel(columns_[c], standardised(r, i++));
-    }
-  }
+  if (!first) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kInvalidArgument,
+                   {.field = "rows",
+                    .row = r,
+                    .column = rows.PlaceOf(*first),
+                    .value = absl::StrCat(rows(r, *first)),
+                    .expected = absl::StrCat("a finite number in column '",
+                                             PrintableValue(columns_[*first].name), "'")});
 }
 
 }  // namespace millrace

@@ -4,6 +4,7 @@
 #ifndef MILLRACE_CORE_DATA_COLUMN_MODEL_H_
 #define MILLRACE_CORE_DATA_COLUMN_MODEL_H_
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -13,8 +14,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/number_rows.h"
 #include "core/base/rows.h"
 #include "core/data/column.h"
+#include "core/data/plain_columns.h"
 
 namespace millrace {
 
@@ -58,32 +61,53 @@ class ColumnModel {
   // INVALID_ARGUMENT for a missing, duplicate or unknown name. Empty `names`: columns are in order.
   absl::StatusOr<std::vector<int>> MatchColumns(std::span<const std::string> names) const;
 
-  // INVALID_ARGUMENT naming row, column and value unless rows is [n >= 1, num_columns()], all
+  // INVALID_ARGUMENT unless rows is [n >= 1, num_columns()].
+  absl::Status CheckShape(const NumberRows& rows) const;
+  // INVALID_ARGUMENT naming row r, and column and value as they stand there, unless its numbers are
   // finite.
-  absl::Status CheckRows(RowsView<const double> rows) const;
+  absl::Status CheckRow(const NumberRows& rows, std::int64_t r) const;
 
   // Standardised rows for training, [n, dim()]: columns with bins get uniform noise that depends on
-  // (seed, first_row + r, column) only. Rows are those of Fit or pass CheckRows; a value out of
-  // support becomes 0.
+  // (seed, first_row + r, column) only. Rows are those of Fit; a value out of support becomes 0.
   void ToTraining(RowsView<const double> rows, std::uint64_t seed, std::uint64_t first_row,
                   RowsView<float> out) const;
   // Standardised rows at an offset in [0, num_offsets()) or kBinCentres. log_det[r] is
   // log|d out / d value| summed over active columns; out_of_support[r] is 1 where a constant column
   // has another value, a bounded one lies outside, or a value lies off a declared lattice (out[r]
   // is then finite, without meaning). Beyond 1e6 standardised units the map goes on as a logarithm,
-  // its slope part of log_det.
-  void ToModel(RowsView<const double> rows, int offset, RowsView<float> out,
-               std::span<double> log_det, std::span<std::uint8_t> out_of_support) const;
+  // its slope part of log_det. Returns the first row that holds a number that is not finite, which
+  // counts as out of support; rows.rows where there is none.
+  std::int64_t ToModel(const NumberRows& rows, int offset, RowsView<float> out,
+                       std::span<double> log_det, std::span<std::uint8_t> out_of_support) const;
+  // The same at all offsets: row r at offset k is row r * num_offsets() + k of `out` and log_det.
+  std::int64_t ToModelAtOffsets(const NumberRows& rows, RowsView<float> out,
+                                std::span<double> log_det,
+                                std::span<std::uint8_t> out_of_support) const;
   // Back to the user's units, [n, num_columns()]: constants filled in, discrete columns returned to
   // their lattice, bounded ones inside their bounds. All finite where `standardised` is not NaN.
   void FromModel(RowsView<const float> standardised, RowsView<double> out) const;
 
  private:
+  struct PlacedRow {
+    bool finite = true;
+    bool in_support = true;
+    double log_det = 0.0;
+  };
+
   absl::Status Finish();
+  bool is_plain(int i) const { return !std::isnan(plain_log_dets_[i]); }
+  bool all_plain() const { return !std::isnan(plain_log_det_); }
+  PlacedRow RowToModel(const NumberRows& rows, std::int64_t r, int offset,
+                       std::span<float> out) const;
+  bool PlainToModel(const NumberRows& rows, std::int64_t r, std::span<float> out) const;
+  bool PlainFromModel(std::span<const float> standardised, std::span<double> out) const;
 
   std::vector<Column> columns_;
   std::vector<int> active_;
-  std::vector<double> positions_;  // [dim, num_offsets]
+  PlainColumns plain_;
+  std::vector<double> plain_log_dets_;  // [dim]: of rows near the data, of plain columns; else NaN
+  double plain_log_det_ = 0.0;          // their sum; NaN where a column is not plain
+  std::vector<double> positions_;       // [dim, num_offsets]
   int num_offsets_ = 1;
   double log_unit_ = 0.0;
 };

@@ -121,6 +121,10 @@ std::optional<std::size_t> CategoryOf(const Condition& condition, double value) 
   return std::nullopt;
 }
 
+bool Takes(const Condition& condition, double value) {
+  return std::isfinite(value) && (!condition.is_categorical() || CategoryOf(condition, value));
+}
+
 // "'a', 'b', ...": some of them.
 template <typename Items, typename Text>
 std::string Listed(const Items& items, const Text& text) {
@@ -183,7 +187,13 @@ absl::StatusOr<std::vector<int>> ContextModel::MatchColumns(
   return MatchNames(own, names, "context_column_names");
 }
 
-absl::Status ContextModel::Check(RowsView<const double> context, std::int64_t rows) const {
+absl::Status ContextModel::Check(const NumberRows& context, std::int64_t rows) const {
+  MILLRACE_RETURN_IF_ERROR(CheckShape(context, rows));
+  for (std::int64_t r = 0; r < context.rows; ++r) MILLRACE_RETURN_IF_ERROR(CheckRow(context, r));
+  return absl::OkStatus();
+}
+
+absl::Status ContextModel::CheckShape(const NumberRows& context, std::int64_t rows) const {
   const auto shape = [&](absl::string_view value, absl::string_view expected) {
     return InvalidArgument("context", value, expected);
   };
@@ -191,52 +201,65 @@ absl::Status ContextModel::Check(RowsView<const double> context, std::int64_t ro
     if (context.rows == 0) return absl::OkStatus();
     return shape(absl::StrCat(context.rows, " rows"), "none: the model has no conditions");
   }
-  const std::string width =
-      absl::StrCat(num_columns(), " columns, the model's conditions: ", NamesOf(conditions_));
-  if (context.rows == 0) return shape("nothing", width);
-  if (context.cols != num_columns()) return shape(absl::StrCat(context.cols, " columns"), width);
+  const auto width = [&] {
+    return absl::StrCat(num_columns(), " columns, the model's conditions: ", NamesOf(conditions_));
+  };
+  if (context.rows == 0) return shape("nothing", width());
+  if (context.cols != num_columns()) return shape(absl::StrCat(context.cols, " columns"), width());
   if (context.rows != 1 && context.rows != rows)
     return shape(absl::StrCat(context.rows, " rows"),
                  absl::StrCat(rows, " rows, one for each, or 1 for all"));
-  for (std::int64_t r = 0; r < context.rows; ++r) {
-    for (int c = 0; c < context.cols; ++c) {
-      const Condition& condition = conditions_[c];
-      const double value = context(r, c);
-      const auto wrong = [&](std::string expected) {
-        return ValueError("context", r, c, value, std::move(expected));
-      };
-      if (!std::isfinite(value))
-        return wrong(
-            absl::StrCat("a finite number in column '", PrintableValue(condition.name), "'"));
-      if (condition.is_categorical() && !CategoryOf(condition, value))
-        return wrong(absl::StrCat("a category of '", PrintableValue(condition.name),
-                                  "': ", Listed(condition.categories, [](double category) {
-                                    return absl::StrCat(category);
-                                  })));
-    }
-  }
   return absl::OkStatus();
 }
 
-Rows<float> ContextModel::ToModel(RowsView<const double> context, std::int64_t first,
+absl::Status ContextModel::CheckRow(const NumberRows& context, std::int64_t r) const {
+  std::optional<int> bad;  // the first, as it stands in the row
+  for (int c = 0; c < context.cols; ++c) {
+    if (!Takes(conditions_[c], context(r, c)) &&
+        (!bad || context.PlaceOf(c) < context.PlaceOf(*bad)))
+      bad = c;
+  }
+  if (!bad) return absl::OkStatus();
+  const Condition& condition = conditions_[*bad];
+  const double value = context(r, *bad);
+  const std::string name = absl::StrCat("'", PrintableValue(condition.name), "'");
+  return ValueError("context", r, context.PlaceOf(*bad), value,
+                    !std::isfinite(value)
+                        ? absl::StrCat("a finite number in column ", name)
+                        : absl::StrCat("a category of ", name, ": ",
+                                       Listed(condition.categories, [](double category) {
+                                         return absl::StrCat(category);
+                                       })));
+}
+
+bool ContextModel::RowToModel(const NumberRows& context, std::int64_t r,
+                              std::span<float> out) const {
+  std::ranges::fill(out, 0.0f);
+  std::size_t next = 0;
+  for (int c = 0; c < num_columns(); ++c) {
+    const Condition& condition = conditions_[c];
+    const double value = context(r, c);
+    if (!std::isfinite(value)) return false;
+    if (condition.is_categorical()) {
+      const std::optional<std::size_t> category = CategoryOf(condition, value);
+      if (!category) return false;
+      out[next + *category] = 1.0f;
+      next += condition.categories.size();
+      continue;
+    }
+    if (condition.deviation > 0.0)
+      out[next] = static_cast<float>(
+          std::clamp((value - condition.mean) / condition.deviation, -kFarthest, kFarthest));
+    ++next;
+  }
+  return true;
+}
+
+Rows<float> ContextModel::ToModel(const NumberRows& context, std::int64_t first,
                                   std::int64_t count) const {
   Rows<float> out(conditions_.empty() ? 0 : count, dim_);
-  for (std::int64_t r = 0; r < out.rows(); ++r) {
-    const std::span<const double> row = context.row(context.rows == 1 ? 0 : first + r);
-    int next = 0;
-    for (int c = 0; c < num_columns(); ++c) {
-      const Condition& condition = conditions_[c];
-      if (condition.is_categorical()) {
-        out(r, next + static_cast<int>(*CategoryOf(condition, row[c]))) = 1.0f;
-        next += static_cast<int>(condition.categories.size());
-      } else if (condition.deviation > 0.0) {
-        out(r, next++) = static_cast<float>(
-            std::clamp((row[c] - condition.mean) / condition.deviation, -kFarthest, kFarthest));
-      } else {
-        out(r, next++) = 0.0f;
-      }
-    }
-  }
+  for (std::int64_t r = 0; r < out.rows(); ++r)
+    (void)RowToModel(context, context.rows == 1 ? 0 : first + r, out.view().row(r));
   return out;
 }
 

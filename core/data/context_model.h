@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "core/base/number_rows.h"
 #include "core/base/rows.h"
 #include "core/data/column.h"
 #include "core/data/column_model.h"
@@ -64,11 +65,18 @@ class ContextModel {
 
   // INVALID_ARGUMENT with field "context", row, column and value unless it is the context of `rows`
   // rows: of the right shape, finite, of known categories.
-  absl::Status Check(RowsView<const double> context, std::int64_t rows) const;
+  absl::Status Check(const NumberRows& context, std::int64_t rows) const;
+  // The parts of it: the shape, and row r of a context of that shape. Rows and columns are named as
+  // they stand.
+  absl::Status CheckShape(const NumberRows& context, std::int64_t rows) const;
+  absl::Status CheckRow(const NumberRows& context, std::int64_t r) const;
 
-  // What the flow sees of a checked context for rows [first, first + count), [count, dim()]; no
-  // rows without conditions. All within [-kFarthest, kFarthest].
-  Rows<float> ToModel(RowsView<const double> context, std::int64_t first, std::int64_t count) const;
+  // What the flow sees of row r of a context of the right shape, [dim()], all within [-kFarthest,
+  // kFarthest]. False where CheckRow refuses the row; `out` has then no meaning, but is finite.
+  bool RowToModel(const NumberRows& context, std::int64_t r, std::span<float> out) const;
+  // The same of a checked context for rows [first, first + count), [count, dim()]; no rows without
+  // conditions.
+  Rows<float> ToModel(const NumberRows& context, std::int64_t first, std::int64_t count) const;
 
   friend bool operator==(const ContextModel&, const ContextModel&) = default;
 

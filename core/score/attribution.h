@@ -7,6 +7,7 @@
 #include <stop_token>
 
 #include "absl/status/statusor.h"
+#include "core/base/number_rows.h"
 #include "core/base/rows.h"
 #include "core/data/column_model.h"
 #include "core/data/context_model.h"
@@ -14,7 +15,7 @@
 
 namespace millrace {
 
-// A model on its backend, and rows that passed ColumnModel::CheckRows. Results are [n,
+// A model on its backend, and rows of finite numbers that fit it. Results are [n,
 // num_columns()], nats of the user's own units; 0 for constant columns; NaN in rows whose log_prob
 // is -infinity (out of support, or without any density). Where there are conditions, every density
 // here is the one under the row's. CANCELLED when stopped.
@@ -22,10 +23,10 @@ struct AttributionInput {
   const ColumnModel& columns;
   Backend& backend;
   const DeviceWeights& weights;
-  RowsView<const double> rows;
+  NumberRows rows;
   std::span<const double> log_prob;  // [n] of Density::LogProb
   const ContextModel& conditions;
-  RowsView<const double> context = {};  // passed ContextModel::Check
+  NumberRows context = {};  // passed ContextModel::Check
 };
 
 // log p(x_i | all other columns) = log p(x) - log of the integral of p over column i, others held.

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error_detail.h"
+#include "core/base/status_macros.h"
 
 namespace millrace {
 namespace {
@@ -56,6 +57,22 @@ double Threshold(std::span<const double> log_probs, double rate) {
       });
   return first_ordinary == log_probs.end() ? std::numeric_limits<double>::infinity()
                                            : *first_ordinary;
+}
+
+absl::StatusOr<AnomalyRule> AnomalyRule::Create(std::span<const double> log_probs, double rate) {
+  MILLRACE_RETURN_IF_ERROR(CheckRate(log_probs, rate));
+  return AnomalyRule(log_probs, rate);
+}
+
+void AnomalyRule::Apply(std::span<const double> log_prob,
+                        std::span<const std::uint8_t> out_of_support,
+                        std::span<double> tail_probability,
+                        std::span<std::uint8_t> is_anomaly) const {
+  for (std::size_t r = 0; r < log_prob.size(); ++r) {
+    tail_probability[r] = TailProbability(
+        log_probs_, out_of_support[r] ? std::numeric_limits<double>::quiet_NaN() : log_prob[r]);
+    is_anomaly[r] = tail_probability[r] <= rate_ ? 1 : 0;
+  }
 }
 
 }  // namespace millrace

@@ -4,9 +4,11 @@
 #ifndef MILLRACE_CORE_SCORE_CALIBRATION_H_
 #define MILLRACE_CORE_SCORE_CALIBRATION_H_
 
+#include <cstdint>
 #include <span>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 
 namespace millrace {
 
@@ -22,6 +24,28 @@ absl::Status CheckRate(std::span<const double> log_probs, double rate);
 // The log-density t for which TailProbability(x) <= rate exactly where x < t: the smallest of the
 // calibration rows that are not anomalies themselves. The rate has passed CheckRate.
 double Threshold(std::span<const double> log_probs, double rate);
+
+// What a false-positive rate makes of log-densities. A view: the calibration rows outlive it.
+class AnomalyRule {
+ public:
+  // As CheckRate.
+  static absl::StatusOr<AnomalyRule> Create(std::span<const double> log_probs, double rate);
+
+  double false_positive_rate() const { return rate_; }
+  double threshold() const { return threshold_; }
+
+  // One of each a row; rows out of support count as NaN.
+  void Apply(std::span<const double> log_prob, std::span<const std::uint8_t> out_of_support,
+             std::span<double> tail_probability, std::span<std::uint8_t> is_anomaly) const;
+
+ private:
+  AnomalyRule(std::span<const double> log_probs, double rate)
+      : log_probs_(log_probs), rate_(rate), threshold_(Threshold(log_probs, rate)) {}
+
+  std::span<const double> log_probs_;
+  double rate_;
+  double threshold_;
+};
 
 }  // namespace millrace
 

@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/base/number_rows.h"
 #include "core/base/rows.h"
 #include "core/flow/backend.h"
 #include "core/model.h"
+#include "core/score/calibration.h"
 #include "core/score/interpolation.h"
 
 namespace millrace {
@@ -62,12 +64,41 @@ struct InterpolationOptions {
   std::optional<InterpolationKind> kind = std::nullopt;
 };
 
+// A question and where its answer goes: what several callers ask is answered in one pass of the
+// backend. Rows and context as in Density; all that a job points at outlives the call.
+struct LogProbJob {
+  NumberRows rows;                              // [n, columns]
+  NumberRows context = {};                      // [n, conditions] or [1, conditions]
+  std::stop_token stop = {};                    // of this job alone
+  std::span<double> log_prob = {};              // [n], written; as in LogProbResult
+  std::span<std::uint8_t> out_of_support = {};  // [n], written
+};
+
+// Rows [first_row, first_row + rows.rows) of the endless sequence of samples of `seed`.
+struct SampleJob {
+  std::uint64_t seed = 0;
+  std::uint64_t first_row = 0;
+  double temperature = 1.0;  // [0, 10]
+  NumberRows context = {};   // row i conditions row first_row + i
+  std::stop_token stop = {};
+  RowsView<double> rows = {};  // [n, columns], written
+};
+
+// Of Encode and Decode.
+struct MapJob {
+  NumberRows from;
+  NumberRows context = {};
+  std::stop_token stop = {};
+  RowsView<double> to = {};  // as many rows, written
+};
+
 // Thread-safe. Rows are [n, columns of the model] in the model's column order, n >= 1. Of a
 // conditional model `context` is [n, conditions] or [1, conditions], one row for all; of others it
 // is left out. Every call is INVALID_ARGUMENT, naming row, column and value, for a wrong width, a
-// value that is not finite or a context as ContextModel::Check refuses it, and CANCELLED when
-// `stop` is requested. Results are the same bits on any number of threads and whatever rows stand
-// beside a row.
+// value that is not finite or a context as ContextModel::Check refuses it - the first such row -
+// and CANCELLED when `stop` is requested. Rows and columns are named as they stand in what was
+// given. Results are the same bits on any number of threads, whatever rows stand beside a row and
+// whatever jobs beside a job. What is written for a job that fails has no meaning.
 class Density {
  public:
   // `backend` outlives the result. DATA_LOSS when parameters do not fit the spec, or where a
@@ -78,51 +109,63 @@ class Density {
   const Model& model() const { return *model_; }
   const Flow& flow() const { return weights_->flow(); }
 
-  absl::StatusOr<LogProbResult> LogProb(RowsView<const double> rows, std::stop_token stop,
-                                        RowsView<const double> context = {}) const;
+  // One status a job; each fails alone.
+  std::vector<absl::Status> LogProbMany(std::span<const LogProbJob> jobs) const;
+  absl::Status LogProb(const LogProbJob& job) const;
+  absl::StatusOr<LogProbResult> LogProb(const NumberRows& rows, std::stop_token stop,
+                                        const NumberRows& context = {}) const;
+
   // FAILED_PRECONDITION: a rate below 1 / (calibration rows + 1), or no calibration rows at all.
   // INVALID_ARGUMENT: a rate outside (0, 1); kChain on a model that is not triangular in column
   // order.
-  absl::StatusOr<ScoreResult> Score(RowsView<const double> rows, const ScoreOptions& options,
-                                    std::stop_token stop,
-                                    RowsView<const double> context = {}) const;
-  // Rows [first_row, first_row + count), [count, columns], of the endless sequence of samples of
-  // `seed`; temperature in [0, 10]. The same row whatever the chunk it is drawn in; context row i
-  // conditions row first_row + i.
-  // FAILED_PRECONDITION where a sample overflows. Heavy tails (StackSpec) make high temperatures
-  // reach far: at 10 some values lie 1e9 standardised units out.
+  absl::StatusOr<ScoreResult> Score(const NumberRows& rows, const ScoreOptions& options,
+                                    std::stop_token stop, const NumberRows& context = {}) const;
+  // The parts of it. What a rate, by default the model's own, makes of log-densities; the errors of
+  // the rate. This density outlives the result.
+  absl::StatusOr<AnomalyRule> RuleOf(std::optional<double> false_positive_rate) const;
+  absl::Status CheckContributions(Contributions contributions) const;
+  // Of rows whose log_prob LogProb gave, [n, columns]; no rows for kNone.
+  absl::StatusOr<Rows<double>> ContributionsOf(const NumberRows& rows,
+                                               std::span<const double> log_prob,
+                                               Contributions contributions, std::stop_token stop,
+                                               const NumberRows& context = {}) const;
+
+  // One status a job; each fails alone. FAILED_PRECONDITION where a sample overflows: it names the
+  // first. Heavy tails (StackSpec) make high temperatures reach far: at 10 some values lie 1e9
+  // standardised units out.
+  std::vector<absl::Status> SampleMany(std::span<const SampleJob> jobs) const;
+  absl::Status Sample(const SampleJob& job) const;
+  // [count, columns]; the same row whatever the chunk it is drawn in.
   absl::StatusOr<Rows<double>> Sample(std::uint64_t seed, std::uint64_t first_row,
                                       std::int64_t count, double temperature, std::stop_token stop,
-                                      RowsView<const double> context = {}) const;
+                                      const NumberRows& context = {}) const;
+
   // Latent points [n, dim], discrete columns taken at the centre of their bins. INVALID_ARGUMENT
   // naming the first row out of support: it has no latent point.
-  absl::StatusOr<Rows<double>> Encode(RowsView<const double> rows, std::stop_token stop,
-                                      RowsView<const double> context = {}) const;
+  absl::Status Encode(const MapJob& job) const;
+  absl::StatusOr<Rows<double>> Encode(const NumberRows& rows, std::stop_token stop,
+                                      const NumberRows& context = {}) const;
   // Rows [n, columns] of latent points [n, dim]. INVALID_ARGUMENT naming the first row whose image
   // is not finite in single precision.
-  absl::StatusOr<Rows<double>> Decode(RowsView<const double> latent, std::stop_token stop,
-                                      RowsView<const double> context = {}) const;
+  absl::Status Decode(const MapJob& job) const;
+  absl::StatusOr<Rows<double>> Decode(const NumberRows& latent, std::stop_token stop,
+                                      const NumberRows& context = {}) const;
+
   // The path from one row to the other through latent space; from, to: [1, columns], in support.
   // Point i of `steps` lies at t = i / (steps - 1); ends are decoded like all others, so a discrete
   // value is met exactly and others up to single precision. INVALID_ARGUMENT for fewer than 2 or
   // more than kMaxSteps steps, or as Encode; `from` is row 0 in errors, `to` row 1. The whole path
   // lies under one condition: context is [1, conditions].
-  absl::StatusOr<Path> Interpolate(RowsView<const double> from, RowsView<const double> to,
+  absl::StatusOr<Path> Interpolate(const NumberRows& from, const NumberRows& to,
                                    const InterpolationOptions& options, std::stop_token stop,
-                                   RowsView<const double> context = {}) const;
+                                   const NumberRows& context = {}) const;
 
  private:
   Density(std::shared_ptr<const Model> model, Backend& backend,
           std::shared_ptr<const DeviceWeights> weights)
       : model_(std::move(model)), backend_(backend), weights_(std::move(weights)) {}
 
-  // As LogProb, for rows known to be finite, and a checked context; a row that holds NaN gets -inf.
-  absl::StatusOr<LogProbResult> LogProbOf(RowsView<const double> rows,
-                                          RowsView<const double> context,
-                                          const std::stop_token& stop) const;
-  // Latent points of rows in support.
-  absl::StatusOr<Rows<double>> LatentOf(RowsView<const double> rows, RowsView<const double> context,
-                                        const std::stop_token& stop) const;
+  static absl::Status CheckSample(const SampleJob& job);
 
   std::shared_ptr<const Model> model_;
   Backend& backend_;

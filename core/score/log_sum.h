@@ -26,6 +26,10 @@ inline double LogSumExp(std::span<const double> values) {
 }
 
 inline double LogMeanExp(std::span<const double> values) {
+  if (values.size() == 1) {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    return values[0] < kInfinity ? values[0] : -kInfinity;
+  }
   return LogSumExp(values) - std::log(static_cast<double>(values.size()));
 }
 

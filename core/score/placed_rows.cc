@@ -6,8 +6,7 @@
 namespace millrace {
 
 PlacedRows::PlacedRows(const ColumnModel& columns, const ContextModel& conditions,
-                       RowsView<const double> rows, RowsView<const double> context,
-                       std::int64_t first_row)
+                       const NumberRows& rows, const NumberRows& context, std::int64_t first_row)
     : offsets_(columns.num_offsets()),
       context_(conditions.ToModel(context, first_row, rows.rows)),
       standardised_(rows.rows * offsets_, columns.dim()),

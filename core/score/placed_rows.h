@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "core/base/number_rows.h"
 #include "core/base/rows.h"
 #include "core/data/column_model.h"
 #include "core/data/context_model.h"
@@ -15,8 +16,8 @@ namespace millrace {
 class PlacedRows {
  public:
   // `rows` are the first_row-th and following of those that `context` conditions.
-  PlacedRows(const ColumnModel& columns, const ContextModel& conditions,
-             RowsView<const double> rows, RowsView<const double> context, std::int64_t first_row);
+  PlacedRows(const ColumnModel& columns, const ContextModel& conditions, const NumberRows& rows,
+             const NumberRows& context, std::int64_t first_row);
 
   // Where a row at an offset stands in standardised().
   std::int64_t Index(std::int64_t row, int offset) const { return row * offsets_ + offset; }

@@ -195,22 +195,6 @@ TEST(ColumnModelTest, MatchesColumnsByName) {
     EXPECT_EQ(match(names).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(ColumnModelTest, ChecksRows) {
-  const ColumnModel model = Fitted();
-  Rows<double> rows = Table(5);
-  EXPECT_TRUE(model.CheckRows(rows.view()).ok());
-  rows(3, 2) = std::numeric_limits<double>::quiet_NaN();
-  const absl::Status status = model.CheckRows(rows.view());
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  const ErrorDetail detail = DetailOf(status);
-  EXPECT_EQ(detail.row, 3);
-  EXPECT_EQ(detail.column, 2);
-  EXPECT_EQ(detail.value, "nan");
-  EXPECT_THAT(status.message(), HasSubstr("above"));
-  EXPECT_FALSE(model.CheckRows(Rows<double>(0, 8).view()).ok());
-  EXPECT_FALSE(model.CheckRows(Rows<double>(2, 7).view()).ok());
-}
-
 TEST(ColumnModelTest, FitRefusesWhatContradictsItself) {
   Rows<double> rows(4, 2);
   for (int r = 0; r < 4; ++r) rows(r, 0) = r;

@@ -19,12 +19,6 @@ namespace {
 constexpr std::uint32_t kMinSteps = 2;
 constexpr std::uint32_t kMaxSteps = InterpolationOptions::kMaxSteps;
 
-// What a request gives.
-struct Input {
-  Rows<double> rows;
-  Rows<double> context;
-};
-
 template <typename Request>
 absl::Status CheckInput(const Request& request, std::int64_t contexts, const ServedModel& served,
                         const Limits& limits) {
@@ -33,11 +27,32 @@ absl::Status CheckInput(const Request& request, std::int64_t contexts, const Ser
 }
 
 template <typename Request>
-absl::StatusOr<Input> ReadInput(const Request& request, const ServedModel& served) {
-  Input input;
+absl::StatusOr<QueryInput> ReadInput(const Request& request, const ServedModel& served) {
+  QueryInput input;
   MILLRACE_ASSIGN_OR_RETURN(input.rows, ReadRows(request.rows(), request.column_names(), served));
   MILLRACE_ASSIGN_OR_RETURN(input.context, ReadContext(request, served));
   return input;
+}
+
+template <typename Request, typename Response>
+absl::StatusOr<LogProbQuery> NewQuery(const Request& request, const ServedModel& served,
+                                      const std::stop_token& stop, Response* response) {
+  LogProbQuery query;
+  MILLRACE_ASSIGN_OR_RETURN(query.input, ReadInput(request, served));
+  const NumberRows& rows = query.input.rows.view();
+  query.job = {.rows = rows,
+               .context = query.input.context.view(),
+               .stop = stop,
+               .log_prob = NewValues(rows.rows, response->mutable_log_prob()),
+               .out_of_support = NewFlags(rows.rows, response->mutable_out_of_support())};
+  return query;
+}
+
+template <typename Request, typename Response>
+absl::Status AnswerInParts(const Request& request, const ServedModel& served,
+                           const std::stop_token& stop, Response* response) {
+  MILLRACE_ASSIGN_OR_RETURN(const LogProbQuery query, Prepare(request, served, stop, response));
+  return Complete(request, served, query, served.density->LogProb(query.job), response);
 }
 
 // The size of a query; `rows` is the number in `field`.
@@ -105,15 +120,19 @@ absl::StatusOr<QuerySize> CheckQuery(const v1::LogProbRequest& request, const Se
   return SizeOf(request.rows().rows(), EvaluationsOfRow(served), "rows.rows", limits);
 }
 
+absl::StatusOr<LogProbQuery> Prepare(const v1::LogProbRequest& request, const ServedModel& served,
+                                     const std::stop_token& stop, v1::LogProbResponse* response) {
+  return NewQuery(request, served, stop, response);
+}
+
+absl::Status Complete(const v1::LogProbRequest&, const ServedModel&, const LogProbQuery&,
+                      absl::Status computed, v1::LogProbResponse*) {
+  return WithDefaultField(std::move(computed), "rows");
+}
+
 absl::Status Answer(const v1::LogProbRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::LogProbResponse* response) {
-  MILLRACE_ASSIGN_OR_RETURN(const Input input, ReadInput(request, served));
-  absl::StatusOr<LogProbResult> result =
-      served.density->LogProb(input.rows.view(), stop, input.context.view());
-  if (!result.ok()) return WithDefaultField(std::move(result).status(), "rows");
-  CopyInto(result->log_prob, response->mutable_log_prob());
-  CopyInto(result->out_of_support, response->mutable_out_of_support());
-  return absl::OkStatus();
+  return AnswerInParts(request, served, stop, response);
 }
 
 absl::StatusOr<QuerySize> CheckQuery(const v1::ScoreRequest& request, const ServedModel& served,
@@ -132,28 +151,47 @@ absl::StatusOr<QuerySize> CheckQuery(const v1::ScoreRequest& request, const Serv
   return SizeOf(request.rows().rows(), of_row, "rows.rows", limits);
 }
 
-absl::Status Answer(const v1::ScoreRequest& request, const ServedModel& served,
-                    const std::stop_token& stop, v1::ScoreResponse* response) {
-  MILLRACE_ASSIGN_OR_RETURN(const Input input, ReadInput(request, served));
-  ScoreOptions options;
-  if (request.has_false_positive_rate())
-    options.false_positive_rate = request.false_positive_rate();
-  MILLRACE_ASSIGN_OR_RETURN(options.contributions, ContributionsOf(request.contributions()));
-  absl::StatusOr<ScoreResult> result =
-      served.density->Score(input.rows.view(), options, stop, input.context.view());
-  if (!result.ok()) return WithDefaultField(std::move(result).status(), "false_positive_rate");
-  CopyInto(result->density.log_prob, response->mutable_log_prob());
-  CopyInto(result->density.out_of_support, response->mutable_out_of_support());
-  CopyInto(result->tail_probability, response->mutable_tail_probability());
-  CopyInto(result->is_anomaly, response->mutable_is_anomaly());
-  response->set_false_positive_rate(result->false_positive_rate);
-  response->set_threshold(result->threshold);
-  if (options.contributions == Contributions::kNone) return absl::OkStatus();
-  WriteMatrix(result->contributions.view(), response->mutable_contributions());
+absl::StatusOr<LogProbQuery> Prepare(const v1::ScoreRequest& request, const ServedModel& served,
+                                     const std::stop_token& stop, v1::ScoreResponse* response) {
+  const Density& density = *served.density;
+  MILLRACE_ASSIGN_OR_RETURN(const Contributions contributions,
+                            ContributionsOf(request.contributions()));
+  const absl::StatusOr<AnomalyRule> rule = density.RuleOf(
+      request.has_false_positive_rate() ? std::optional<double>(request.false_positive_rate())
+                                        : std::nullopt);
+  if (!rule.ok()) return WithDefaultField(rule.status(), "false_positive_rate");
+  MILLRACE_RETURN_IF_ERROR(density.CheckContributions(contributions));
+  MILLRACE_ASSIGN_OR_RETURN(LogProbQuery query, NewQuery(request, served, stop, response));
+  query.rule = *rule;
+  return query;
+}
+
+absl::Status Complete(const v1::ScoreRequest& request, const ServedModel& served,
+                      const LogProbQuery& query, absl::Status computed,
+                      v1::ScoreResponse* response) {
+  if (!computed.ok()) return WithDefaultField(std::move(computed), "rows");
+  const LogProbJob& job = query.job;
+  query.rule->Apply(job.log_prob, job.out_of_support,
+                    NewValues(job.rows.rows, response->mutable_tail_probability()),
+                    NewFlags(job.rows.rows, response->mutable_is_anomaly()));
+  response->set_false_positive_rate(query.rule->false_positive_rate());
+  response->set_threshold(query.rule->threshold());
+  MILLRACE_ASSIGN_OR_RETURN(const Contributions contributions,
+                            ContributionsOf(request.contributions()));
+  if (contributions == Contributions::kNone) return absl::OkStatus();
+  MILLRACE_ASSIGN_OR_RETURN(const Rows<double> terms,
+                            served.density->ContributionsOf(job.rows, job.log_prob, contributions,
+                                                            job.stop, job.context));
+  WriteMatrix(terms.view(), response->mutable_contributions());
   for (const Column& column : served.density->model().columns.columns()) {
     response->add_contribution_column_names(column.name);
   }
   return absl::OkStatus();
+}
+
+absl::Status Answer(const v1::ScoreRequest& request, const ServedModel& served,
+                    const std::stop_token& stop, v1::ScoreResponse* response) {
+  return AnswerInParts(request, served, stop, response);
 }
 
 absl::StatusOr<QuerySize> CheckQuery(const v1::InterpolateRequest& request,
@@ -175,7 +213,7 @@ absl::StatusOr<QuerySize> CheckQuery(const v1::InterpolateRequest& request,
 
 absl::Status Answer(const v1::InterpolateRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::InterpolateResponse* response) {
-  MILLRACE_ASSIGN_OR_RETURN(const Input input, ReadInput(request, served));
+  MILLRACE_ASSIGN_OR_RETURN(const QueryInput input, ReadInput(request, served));
   InterpolationOptions options;
   options.steps = static_cast<int>(request.steps());
   MILLRACE_ASSIGN_OR_RETURN(options.kind, KindOf(request.method()));
@@ -199,12 +237,15 @@ absl::StatusOr<QuerySize> CheckQuery(const v1::EncodeRequest& request, const Ser
 
 absl::Status Answer(const v1::EncodeRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::EncodeResponse* response) {
-  MILLRACE_ASSIGN_OR_RETURN(const Input input, ReadInput(request, served));
-  absl::StatusOr<Rows<double>> result =
-      served.density->Encode(input.rows.view(), stop, input.context.view());
-  if (!result.ok()) return WithDefaultField(std::move(result).status(), "rows");
-  WriteMatrix(result->view(), response->mutable_latents());
-  return absl::OkStatus();
+  MILLRACE_ASSIGN_OR_RETURN(const QueryInput input, ReadInput(request, served));
+  const NumberRows& rows = input.rows.view();
+  const int dim = served.density->model().columns.dim();
+  return WithDefaultField(
+      served.density->Encode({.from = rows,
+                              .context = input.context.view(),
+                              .stop = stop,
+                              .to = NewMatrix(rows.rows, dim, response->mutable_latents())}),
+      "rows");
 }
 
 absl::StatusOr<QuerySize> CheckQuery(const v1::DecodeRequest& request, const ServedModel& served,
@@ -226,17 +267,16 @@ absl::StatusOr<QuerySize> CheckQuery(const v1::DecodeRequest& request, const Ser
 
 absl::Status Answer(const v1::DecodeRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::DecodeResponse* response) {
-  const v1::Matrix& matrix = request.latents();
-  Rows<double> latents(matrix.rows(), static_cast<int>(matrix.cols()));
-  MILLRACE_RETURN_IF_ERROR(ReadMatrix(
-      matrix, "latents", 0, {latents.data(), std::size_t{matrix.rows()} * matrix.cols()}));
-  MILLRACE_ASSIGN_OR_RETURN(const Rows<double> context, ReadContext(request, served));
-  absl::StatusOr<Rows<double>> result =
-      served.density->Decode(latents.view(), stop, context.view());
-  if (!result.ok()) return WithDefaultField(std::move(result).status(), "latents");
-  WriteMatrix(result->view(), response->mutable_rows());
+  MILLRACE_ASSIGN_OR_RETURN(const RequestRows context, ReadContext(request, served));
+  const NumberRows latents = ViewOf(request.latents());
+  const int columns = served.density->model().columns.num_columns();
   WriteColumnNames(served, response);
-  return absl::OkStatus();
+  return WithDefaultField(
+      served.density->Decode({.from = latents,
+                              .context = context.view(),
+                              .stop = stop,
+                              .to = NewMatrix(latents.rows, columns, response->mutable_rows())}),
+      "latents");
 }
 
 }  // namespace millrace

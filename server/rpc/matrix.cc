@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -14,7 +13,7 @@
 namespace millrace {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "raw bytes are copied as they are");
+static_assert(std::endian::native == std::endian::little, "raw bytes are read as they are");
 
 absl::Status TooMany(absl::string_view field, std::int64_t value, absl::string_view what,
                      std::int64_t limit, absl::string_view flag) {
@@ -48,29 +47,6 @@ Payload PayloadOf(const v1::Matrix& matrix) {
   return {};
 }
 
-void CopyElements(const v1::Matrix& matrix, std::span<double> out) {
-  switch (matrix.data_case()) {
-    case v1::Matrix::kFloats:
-      std::copy_n(matrix.floats().values().data(), out.size(), out.begin());
-      break;
-    case v1::Matrix::kDoubles:
-      std::copy_n(matrix.doubles().values().data(), out.size(), out.begin());
-      break;
-    case v1::Matrix::kRawF32Le:
-      for (std::size_t i = 0; i < out.size(); ++i) {
-        float value;
-        std::memcpy(&value, matrix.raw_f32_le().data() + i * sizeof(value), sizeof(value));
-        out[i] = value;
-      }
-      break;
-    case v1::Matrix::kRawF64Le:
-      std::memcpy(out.data(), matrix.raw_f64_le().data(), out.size_bytes());
-      break;
-    case v1::Matrix::DATA_NOT_SET:
-      break;
-  }
-}
-
 }  // namespace
 
 absl::Status CheckMatrix(const v1::Matrix& matrix, absl::string_view field, std::int64_t max_rows,
@@ -100,9 +76,30 @@ absl::Status CheckMatrix(const v1::Matrix& matrix, absl::string_view field, std:
   return absl::OkStatus();
 }
 
+NumberRows ViewOf(const v1::Matrix& matrix) {
+  const std::int64_t rows = matrix.rows();
+  const auto cols = static_cast<int>(matrix.cols());
+  switch (matrix.data_case()) {
+    case v1::Matrix::kFloats:
+      return {matrix.floats().values().data(), rows, cols};
+    case v1::Matrix::kDoubles:
+      return {matrix.doubles().values().data(), rows, cols};
+    case v1::Matrix::kRawF32Le:
+      return {matrix.raw_f32_le().data(), NumberRows::Type::kFloat32, rows, cols};
+    case v1::Matrix::kRawF64Le:
+      return {matrix.raw_f64_le().data(), NumberRows::Type::kFloat64, rows, cols};
+    case v1::Matrix::DATA_NOT_SET:
+      break;
+  }
+  return {};
+}
+
 absl::Status ReadMatrix(const v1::Matrix& matrix, absl::string_view field, std::int64_t first_row,
                         std::span<double> out) {
-  CopyElements(matrix, out);
+  const NumberRows rows = ViewOf(matrix);
+  const auto cols = static_cast<std::size_t>(rows.cols);
+  for (std::int64_t r = 0; r < rows.rows; ++r)
+    rows.Read(r, 0, out.subspan(static_cast<std::size_t>(r) * cols, cols));
   const auto bad = std::find_if(out.begin(), out.end(), [](double v) { return !std::isfinite(v); });
   if (bad == out.end()) return absl::OkStatus();
   const std::int64_t index = bad - out.begin();
@@ -113,11 +110,29 @@ absl::Status ReadMatrix(const v1::Matrix& matrix, absl::string_view field, std::
                                                         .expected = "a finite number"});
 }
 
+RowsView<double> NewMatrix(std::int64_t rows, int cols, v1::Matrix* matrix) {
+  matrix->set_rows(static_cast<std::uint32_t>(rows));
+  matrix->set_cols(static_cast<std::uint32_t>(cols));
+  std::string& bytes = *matrix->mutable_raw_f64_le();
+  bytes.resize(static_cast<std::size_t>(rows) * static_cast<std::size_t>(cols) * sizeof(double));
+  // Where a string holds its bytes is aligned for any number.
+  return {reinterpret_cast<double*>(bytes.data()), rows, cols};
+}
+
 void WriteMatrix(RowsView<const double> rows, v1::Matrix* matrix) {
-  matrix->set_rows(static_cast<std::uint32_t>(rows.rows));
-  matrix->set_cols(static_cast<std::uint32_t>(rows.cols));
-  matrix->set_raw_f64_le(rows.data,
-                         static_cast<std::size_t>(rows.rows) * rows.cols * sizeof(double));
+  const RowsView<double> out = NewMatrix(rows.rows, rows.cols, matrix);
+  std::copy_n(rows.data, rows.rows * rows.cols, out.data);
+}
+
+std::span<double> NewValues(std::int64_t rows, google::protobuf::RepeatedField<double>* field) {
+  field->Resize(static_cast<int>(rows), 0.0);
+  return {field->mutable_data(), static_cast<std::size_t>(rows)};
+}
+
+std::span<std::uint8_t> NewFlags(std::int64_t rows, google::protobuf::RepeatedField<bool>* field) {
+  static_assert(sizeof(bool) == sizeof(std::uint8_t));
+  field->Resize(static_cast<int>(rows), false);
+  return {reinterpret_cast<std::uint8_t*>(field->mutable_data()), static_cast<std::size_t>(rows)};
 }
 
 absl::Status CheckReplySize(std::int64_t rows, std::int64_t cols, absl::string_view field,

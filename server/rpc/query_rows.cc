@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/rpc/query_rows.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,21 +28,7 @@ absl::Status CheckWidth(const v1::Matrix& matrix, absl::string_view field, const
       absl::StrCat("one name for each of the ", matrix.cols(), " columns of ", field));
 }
 
-absl::StatusOr<Rows<double>> ReadAll(const v1::Matrix& matrix, absl::string_view field) {
-  Rows<double> rows(matrix.rows(), static_cast<int>(matrix.cols()));
-  MILLRACE_RETURN_IF_ERROR(
-      ReadMatrix(matrix, field, 0, {rows.data(), std::size_t{matrix.rows()} * matrix.cols()}));
-  return rows;
-}
-
-// Column j of the result is column order[j] of `given`.
-Rows<double> InOrder(const Rows<double>& given, const std::vector<int>& order) {
-  Rows<double> rows(given.rows(), static_cast<int>(order.size()));
-  for (std::int64_t r = 0; r < rows.rows(); ++r) {
-    for (int c = 0; c < rows.cols(); ++c) rows(r, c) = given(r, order[c]);
-  }
-  return rows;
-}
+std::vector<std::string> ListOf(const ColumnNames& names) { return {names.begin(), names.end()}; }
 
 }  // namespace
 
@@ -53,14 +40,19 @@ absl::Status CheckRows(const v1::Matrix& rows, const ColumnNames& names, const S
                     served.density->model().columns.num_columns(), served);
 }
 
-absl::StatusOr<Rows<double>> ReadRows(const v1::Matrix& matrix, const ColumnNames& names,
-                                      const ServedModel& served) {
-  MILLRACE_ASSIGN_OR_RETURN(Rows<double> given, ReadAll(matrix, "rows"));
-  if (names.empty()) return given;
-  absl::StatusOr<std::vector<int>> order = served.density->model().columns.MatchColumns(
-      std::vector<std::string>(names.begin(), names.end()));
+RequestRows::RequestRows(NumberRows view, std::vector<int> order)
+    : order_(std::move(order)), view_(view) {
+  if (!std::ranges::is_sorted(order_))
+    view_.order = order_;  // sorted, a permutation changes nothing
+}
+
+absl::StatusOr<RequestRows> ReadRows(const v1::Matrix& matrix, const ColumnNames& names,
+                                     const ServedModel& served) {
+  if (names.empty()) return RequestRows(ViewOf(matrix), {});
+  absl::StatusOr<std::vector<int>> order =
+      served.density->model().columns.MatchColumns(ListOf(names));
   if (!order.ok()) return WithDefaultField(std::move(order).status(), "column_names");
-  return InOrder(given, *order);
+  return RequestRows(ViewOf(matrix), *std::move(order));
 }
 
 absl::Status CheckContext(bool given, const v1::Matrix& context, const ColumnNames& names,
@@ -84,15 +76,13 @@ absl::Status CheckContext(bool given, const v1::Matrix& context, const ColumnNam
   return CheckWidth(context, "context", names, "context_column_names", model.num_columns(), served);
 }
 
-absl::StatusOr<Rows<double>> ReadContext(const v1::Matrix& context, const ColumnNames& names,
-                                         const ServedModel& served) {
+absl::StatusOr<RequestRows> ReadContext(const v1::Matrix& context, const ColumnNames& names,
+                                        const ServedModel& served) {
   const ContextModel& model = served.density->model().context;
-  if (model.num_columns() == 0) return Rows<double>();
-  MILLRACE_ASSIGN_OR_RETURN(const Rows<double> given, ReadAll(context, "context"));
-  MILLRACE_ASSIGN_OR_RETURN(
-      const std::vector<int> order,
-      model.MatchColumns(std::vector<std::string>(names.begin(), names.end())));
-  return InOrder(given, order);
+  if (model.num_columns() == 0) return RequestRows();
+  if (names.empty()) return RequestRows(ViewOf(context), {});
+  MILLRACE_ASSIGN_OR_RETURN(std::vector<int> order, model.MatchColumns(ListOf(names)));
+  return RequestRows(ViewOf(context), std::move(order));
 }
 
 }  // namespace millrace

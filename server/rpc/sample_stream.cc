@@ -103,16 +103,20 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
   absl::Status Compute(const ServedModel& served, std::int64_t rows) {
     const double temperature = request_.has_temperature() ? request_.temperature() : 1.0;
     if (next_row_ == 0) MILLRACE_RETURN_IF_ERROR(ReadContexts(served));
-    const Rows<double> context = ContextOf(next_row_, rows);
-    absl::StatusOr<Rows<double>> result =
-        served.density->Sample(request_.seed(), static_cast<std::uint64_t>(next_row_), rows,
-                               temperature, call_.stop().get_token(), context.view());
-    if (!result.ok()) return WithDefaultField(std::move(result).status(), "temperature");
     chunk_.Clear();
     chunk_.set_name(served.name);
     chunk_.set_version(served.version);
     chunk_.set_first_row(static_cast<std::uint64_t>(next_row_));
-    WriteMatrix(result->view(), chunk_.mutable_rows());
+    const Rows<double> repeated = RepeatedContext(next_row_, rows);
+    const int columns = served.density->model().columns.num_columns();
+    absl::Status drawn = served.density->Sample(
+        {.seed = request_.seed(),
+         .first_row = static_cast<std::uint64_t>(next_row_),
+         .temperature = temperature,
+         .context = contexts_.view().rows > 1 ? NumberRows(repeated.view()) : contexts_.view(),
+         .stop = call_.stop().get_token(),
+         .rows = NewMatrix(rows, columns, chunk_.mutable_rows())});
+    if (!drawn.ok()) return WithDefaultField(std::move(drawn), "temperature");
     if (next_row_ == 0) {
       for (const Column& column : served.density->model().columns.columns()) {
         chunk_.add_column_names(column.name);
@@ -125,17 +129,17 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
   // All of them are checked before the first row is drawn.
   absl::Status ReadContexts(const ServedModel& served) {
     MILLRACE_ASSIGN_OR_RETURN(contexts_, ReadContext(request_, served));
-    return served.density->model().context.Check(contexts_.view(), contexts_.rows());
+    return served.density->model().context.Check(contexts_.view(), contexts_.view().rows);
   }
 
-  // The condition of each row from `first` on; no rows without conditions.
-  Rows<double> ContextOf(std::int64_t first, std::int64_t rows) const {
-    if (contexts_.rows() <= 1) return contexts_;
-    Rows<double> context(rows, contexts_.cols());
+  // Of several conditions that of each row from `first` on.
+  Rows<double> RepeatedContext(std::int64_t first, std::int64_t rows) const {
+    const NumberRows& given = contexts_.view();
+    if (given.rows <= 1) return {};
+    Rows<double> context(rows, given.cols);
     for (std::int64_t r = 0; r < rows; ++r)
-      std::ranges::copy(
-          contexts_.view().row((first + r) / static_cast<std::int64_t>(request_.count())),
-          context.view().row(r).begin());
+      given.Read((first + r) / static_cast<std::int64_t>(request_.count()), 0,
+                 context.view().row(r));
     return context;
   }
 
@@ -169,7 +173,7 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
   std::int64_t count_ = 0;  // rows in all
   std::int64_t chunk_rows_ = 0;
   std::int64_t next_row_ = 0;  // rows computed so far
-  Rows<double> contexts_;      // of the request, once the first chunk is computed
+  RequestRows contexts_;       // of the request, once the first chunk is computed
   v1::SampleResponse chunk_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/rpc/density_queries.h"
 
+#include <cmath>
 #include <memory>
 #include <string>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "core/base/error_detail.h"
 #include "core/cpu/cpu_backend.h"
 #include "gtest/gtest.h"
+#include "server/rpc/matrix.h"
 #include "tests/server/support/in_process_server.h"
 #include "tests/server/support/small_model.h"
 
@@ -82,6 +84,94 @@ TEST_F(CheckQueryTest, BoundsTheEvaluationsOfOneRequest) {
   EXPECT_EQ(DetailOf(status).value, "6");
   EXPECT_NE(DetailOf(status).expected.find("at most 5"), std::string::npos) << status;
   EXPECT_NE(DetailOf(status).expected.find("--max_request_evaluations"), std::string::npos);
+}
+
+class AnswerTest : public CheckQueryTest {
+ protected:
+  static constexpr std::uint32_t kRows = 20;
+
+  static v1::LogProbRequest LogProb(const v1::Matrix& rows) {
+    v1::LogProbRequest request;
+    *request.mutable_rows() = rows;
+    return request;
+  }
+  std::vector<double> LogProbOf(const v1::LogProbRequest& request) const {
+    v1::LogProbResponse response;
+    const absl::Status status = Answer(request, served_, {}, &response);
+    EXPECT_TRUE(status.ok()) << status;
+    return {response.log_prob().begin(), response.log_prob().end()};
+  }
+};
+
+TEST_F(AnswerTest, DoesNotDependOnTheEncoding) {
+  std::vector<double> doubles(4 * kRows);
+  ASSERT_TRUE(ReadMatrix(SmallRows(kRows), "rows", 0, doubles).ok());
+  const std::vector<float> floats(doubles.begin(), doubles.end());
+  doubles.assign(floats.begin(), floats.end());  // what both can say
+  const v1::Matrix raw = MakeMatrix(kRows, 4, doubles);
+  const std::vector<double> expected = LogProbOf(LogProb(raw));
+  ASSERT_EQ(expected.size(), kRows);
+  v1::Matrix matrix = raw;
+  matrix.set_raw_f32_le(floats.data(), floats.size() * sizeof(float));
+  EXPECT_EQ(LogProbOf(LogProb(matrix)), expected);
+  matrix.mutable_floats()->mutable_values()->Assign(floats.begin(), floats.end());
+  EXPECT_EQ(LogProbOf(LogProb(matrix)), expected);
+  matrix.mutable_doubles()->mutable_values()->Assign(doubles.begin(), doubles.end());
+  EXPECT_EQ(LogProbOf(LogProb(matrix)), expected);
+}
+
+TEST_F(AnswerTest, NamesABadValueAsItStandsInTheRequest) {
+  v1::LogProbRequest request = LogProb(MakeMatrix(2, 4, {0.5, 7, 10, 0.3, 0.5, 7, NAN, 0.3}));
+  for (const char* name : {"u", "k", "y", "x"}) request.add_column_names(name);
+  v1::LogProbResponse response;
+  const absl::Status status = Answer(request, served_, {}, &response);
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_EQ(DetailOf(status).field, "rows");
+  EXPECT_EQ(DetailOf(status).row, 1);
+  EXPECT_EQ(DetailOf(status).column, 2);
+  EXPECT_EQ(DetailOf(status).expected, "a finite number in column 'y'");
+}
+
+// Requests of both kinds, one of them bad, in one pass: what each would be answered alone.
+TEST_F(AnswerTest, ManyRequestsAreAnsweredAsOne) {
+  v1::LogProbRequest first = LogProb(SmallRows(3));
+  v1::LogProbRequest bad = LogProb(MakeMatrix(1, 4, {0, NAN, 7, 0.5}));
+  v1::LogProbRequest named = LogProb(MakeMatrix(1, 4, {0.5, 7, 10, 0.3}));
+  for (const char* name : {"u", "k", "y", "x"}) named.add_column_names(name);
+  const v1::ScoreRequest score = Score(kRows, v1::CONTRIBUTIONS_CHAIN);
+  v1::LogProbResponse of_first, of_bad, of_named;
+  v1::ScoreResponse of_score;
+  auto first_query = Prepare(first, served_, {}, &of_first);
+  auto bad_query = Prepare(bad, served_, {}, &of_bad);
+  auto score_query = Prepare(score, served_, {}, &of_score);
+  auto named_query = Prepare(named, served_, {}, &of_named);
+  const LogProbJob jobs[] = {first_query->job, bad_query->job, score_query->job, named_query->job};
+  const std::vector<absl::Status> computed = served_.density->LogProbMany(jobs);
+  ASSERT_EQ(computed.size(), 4U);
+  EXPECT_TRUE(Complete(first, served_, *first_query, computed[0], &of_first).ok());
+  const absl::Status refused = Complete(bad, served_, *bad_query, computed[1], &of_bad);
+  EXPECT_TRUE(Complete(score, served_, *score_query, computed[2], &of_score).ok());
+  EXPECT_TRUE(Complete(named, served_, *named_query, computed[3], &of_named).ok());
+
+  const auto alone = [&](const auto& request, auto response) {
+    EXPECT_TRUE(Answer(request, served_, {}, &response).ok());
+    return response.SerializeAsString();
+  };
+  EXPECT_EQ(of_first.SerializeAsString(), alone(first, v1::LogProbResponse()));
+  EXPECT_EQ(of_score.SerializeAsString(), alone(score, v1::ScoreResponse()));
+  EXPECT_EQ(of_named.SerializeAsString(), alone(named, v1::LogProbResponse()));
+  EXPECT_EQ(of_score.contributions().rows(), kRows);
+  EXPECT_EQ(DetailOf(refused).row, 0);
+  EXPECT_EQ(DetailOf(refused).column, 1);
+}
+
+TEST_F(AnswerTest, ARateThatCannotBeIsRefusedBeforeThePass) {
+  v1::ScoreRequest request = Score(2, v1::CONTRIBUTIONS_NONE);
+  v1::ScoreResponse response;
+  request.set_false_positive_rate(1.5);
+  const absl::Status status = Prepare(request, served_, {}, &response).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_EQ(DetailOf(status).field, "false_positive_rate");
 }
 
 TEST(Limits, AllowTheContributionsOfAThousandRowsOfTwentyColumnsWithBins) {

@@ -8,6 +8,7 @@
 
 #include "core/base/error_detail.h"
 #include "gtest/gtest.h"
+#include "millrace/v1/density_messages.pb.h"
 
 namespace millrace {
 namespace {
@@ -30,6 +31,13 @@ std::vector<double> Read(const v1::Matrix& matrix) {
   std::vector<double> out(std::size_t{matrix.rows()} * matrix.cols());
   const absl::Status status = ReadMatrix(matrix, "rows", 0, out);
   EXPECT_TRUE(status.ok()) << status;
+  const NumberRows view = ViewOf(matrix);
+  EXPECT_EQ(view.rows, matrix.rows());
+  EXPECT_EQ(view.cols, static_cast<int>(matrix.cols()));
+  for (std::size_t i = 0; i < out.size(); ++i)
+    EXPECT_EQ(
+        view(static_cast<std::int64_t>(i / matrix.cols()), static_cast<int>(i % matrix.cols())),
+        out[i]);
   return out;
 }
 
@@ -58,6 +66,27 @@ TEST(Matrix, WritesWhatItReads) {
   std::vector<double> out(4);
   EXPECT_TRUE(absl::IsInvalidArgument(ReadMatrix(matrix, "rows", 0, out)));
   EXPECT_EQ(out[1], 1.5);
+}
+
+TEST(Matrix, IsWrittenWhereItStands) {
+  v1::ScoreResponse response;
+  v1::Matrix* const matrix = response.mutable_contributions();
+  for (const std::int64_t n : {3, 1}) {  // a message that is used again
+    const RowsView<double> rows = NewMatrix(n, 2, matrix);
+    ASSERT_EQ(rows.rows, n);
+    ASSERT_EQ(rows.cols, 2);
+    for (int c = 0; c < 2; ++c) rows(n - 1, c) = 1.5 + c;
+    EXPECT_EQ(static_cast<std::int64_t>(Read(*matrix).size()), 2 * n);
+    EXPECT_EQ(Read(*matrix).back(), 2.5);
+    NewValues(n, response.mutable_log_prob())[n - 1] = -3.5;
+    NewFlags(n, response.mutable_is_anomaly())[n - 1] = 1;
+  }
+  v1::ScoreResponse received;
+  ASSERT_TRUE(received.ParseFromString(response.SerializeAsString()));
+  ASSERT_EQ(received.log_prob_size(), 1);
+  EXPECT_EQ(received.log_prob(0), -3.5);
+  ASSERT_EQ(received.is_anomaly_size(), 1);
+  EXPECT_TRUE(received.is_anomaly(0));
 }
 
 TEST(Matrix, RefusesAShapeThatLies) {

@@ -14,6 +14,7 @@
 
 #include "core/cpu/cpu_backend.h"
 #include "core/math/uniform.h"
+#include "core/score/density.h"
 
 namespace {
 
@@ -118,6 +119,28 @@ TEST_P(AllocationTest, QueriesTakeNoneByRow) {
     ASSERT_TRUE(
         backend_->ChainTerms(*weights_, x_.view().Slice(0, n), {}, terms_.view().Slice(0, n), {})
             .ok());
+  });
+}
+
+// Densities read, check and standardise block by block.
+TEST_P(AllocationTest, DensitiesTakeNoneByRow) {
+  auto model = std::make_shared<Model>();
+  std::vector<Column> columns;
+  for (int c = 0; c < kDim; ++c) columns.push_back({.name = std::to_string(c), .scale = 2.0});
+  model->columns = *ColumnModel::FromColumns(std::move(columns));
+  model->spec = flow_->spec();
+  model->parameters = flow_->InitialParameters();
+  const auto density = *Density::Create(model, *backend_);
+  std::vector<std::uint8_t> outside(kMany);
+  ExpectNoneByRow("LogProb of a density", [&](std::int64_t n) {
+    ASSERT_TRUE(density
+                    ->LogProb({.rows = x_.view().Slice(0, n),
+                               .log_prob = std::span(values_.data(), n),
+                               .out_of_support = std::span(outside.data(), n)})
+                    .ok());
+  });
+  ExpectNoneByRow("Sample of a density", [&](std::int64_t n) {
+    ASSERT_TRUE(density->Sample({.seed = 1, .rows = terms_.view().Slice(0, n)}).ok());
   });
 }
 

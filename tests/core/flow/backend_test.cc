@@ -2,6 +2,8 @@
 // The processor's backend: what it promises about threads, batches and cancellation, to the bit.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <stop_token>
 #include <thread>
@@ -166,6 +168,97 @@ TEST_F(BackendTest, StopsWhenAsked) {
             ->LogProb(*Upload(*backend), x_.view(), context_.view(), log_prob, source.get_token())
             .code(),
         absl::StatusCode::kCancelled);
+  }
+}
+
+// Every row is asked for once, in blocks that begin at multiples of kRowAlign; what a block's host
+// adds as log_det is in its values; a block that is not wanted is not taken.
+TEST_F(BackendTest, BatchesArePulledBlockByBlock) {
+  for (const int threads : {1, 3}) {
+    const auto backend = NewBackend(threads);
+    const std::vector<double> expected = LogProbOf(*backend, 0, kRows);
+    std::vector<double> values(kRows, 0.0);
+    std::vector<std::atomic<int>> loaded(kRows);
+    constexpr std::int64_t kUnwanted = 200;  // the row whose block is passed over
+    std::atomic<int> passed_over = 0;
+    const auto load = [&](const RowBlock& block) {
+      EXPECT_EQ(block.first % kRowAlign, 0);
+      for (int r = 0; r < block.count; ++r) {
+        std::ranges::copy(x_.view().row(block.first + r), block.x + r * x_.cols());
+        std::ranges::copy(context_.view().row(block.first + r), block.context + r * kContext);
+        EXPECT_EQ(block.log_det[r], 0.0);
+        block.log_det[r] = static_cast<double>(block.first + r);
+        ++loaded[block.first + r];
+      }
+      if (kUnwanted < block.first || kUnwanted >= block.first + block.count) return true;
+      passed_over = block.count;
+      return false;
+    };
+    const auto take = [&](const BlockResult& result) {
+      std::ranges::copy(result.values, values.begin() + result.first);
+    };
+    ASSERT_TRUE(backend->LogProb(*Upload(*backend), kRows, load, take, {}).ok());
+    for (const auto& times : loaded) EXPECT_EQ(times, 1);
+    int left_out = 0;
+    for (int r = 0; r < kRows; ++r) {
+      if (values[r] == 0.0)
+        ++left_out;
+      else
+        EXPECT_EQ(values[r], expected[r] + r);
+    }
+    EXPECT_GT(left_out, 0);
+    EXPECT_EQ(left_out, passed_over);
+  }
+}
+
+// Callers' code runs with the floating point of the standard, whatever kernels run with.
+TEST_F(BackendTest, DenormalsCountWhereRowsAreLoadedAndTaken) {
+  const auto backend = NewBackend(2);
+  const volatile double tiny = 1e-310;
+  std::atomic<int> lost = 0;
+  const auto look = [&] { lost += tiny * 0.5 == 0.0 || tiny == 0.0 ? 1 : 0; };
+  const auto load = [&](const RowBlock& block) {
+    look();
+    std::fill_n(block.x, block.count * x_.cols(), 0.0f);
+    std::fill_n(block.context, block.count * kContext, 0.0f);
+    return true;
+  };
+  const auto take = [&](const BlockResult&) { look(); };
+  ASSERT_TRUE(backend->LogProb(*Upload(*backend), kRows, load, take, {}).ok());
+  ASSERT_TRUE(backend->Inverse(*Upload(*backend), kRows, load, take, {}).ok());
+  EXPECT_EQ(lost, 0);
+}
+
+TEST_F(BackendTest, SamplesOfOneBlockHaveKeysOfTheirOwn) {
+  const auto backend = NewBackend(2);
+  const auto weights = Upload(*backend);
+  std::vector<SampleKey> keys;
+  for (std::uint64_t r = 0; r < kRows; ++r)
+    keys.push_back({r % 5, 1000 - 3 * r, 0.5 + 0.001 * static_cast<double>(r)});
+  Rows<float> rows(kRows, flow_->dim());
+  std::vector<double> log_prob(kRows);
+  const auto load = [&](const SampleBlock& block) {
+    std::ranges::copy(std::span(keys).subspan(block.first, block.keys.size()), block.keys.begin());
+    std::copy_n(context_.data() + block.first * kContext, block.keys.size() * kContext,
+                block.context);
+    return true;
+  };
+  const auto take = [&](const BlockResult& result) {
+    std::copy_n(result.rows.data, result.rows.rows * rows.cols(),
+                rows.data() + result.first * rows.cols());
+    std::ranges::copy(result.values, log_prob.begin() + result.first);
+  };
+  ASSERT_TRUE(
+      backend->Sample(*weights, kRows, load, take, Backend::SampleValues::kLogProb, {}).ok());
+  for (int r = 0; r < kRows; r += 7) {
+    const auto [seed, row, temperature] = keys[r];
+    Output alone{Rows<float>(1, flow_->dim()), std::vector<double>(1)};
+    ASSERT_TRUE(backend
+                    ->Sample(*weights, seed, row, temperature, context_.view().Slice(r, 1),
+                             alone.rows.view(), alone.values, {})
+                    .ok());
+    ExpectSameBits<float>(All(alone.rows), All(rows).subspan(r * rows.cols(), rows.cols()));
+    EXPECT_EQ(alone.values[0], log_prob[r]);
   }
 }
 

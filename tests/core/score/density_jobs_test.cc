@@ -136,6 +136,7 @@ TEST_P(DensityJobsTest, ABadJobFailsAlone) {
   callers[1].rows(33, 2) = callers[1].rows(35, 0) = kNaN;
   callers[3].rows = Rows<double>(90, model_->columns.num_columns() + 1);
   callers[4].stop.request_stop();
+  callers[4].out_of_support[0] = 7;
   if (GetParam().conditional) {
     callers[5].context(7, 1) = 4;
     callers[6].context = Rows<double>();
@@ -148,6 +149,7 @@ TEST_P(DensityJobsTest, ABadJobFailsAlone) {
   EXPECT_EQ(DetailOf(statuses[3]).field, "rows");
   EXPECT_TRUE(absl::IsInvalidArgument(statuses[3]));
   EXPECT_TRUE(absl::IsCancelled(statuses[4]));
+  EXPECT_EQ(callers[4].out_of_support[0], 7) << "nothing of a stopped job is read";
   if (GetParam().conditional) {
     EXPECT_EQ(DetailOf(statuses[5]).field, "context");
     EXPECT_EQ(DetailOf(statuses[5]).row, 7);

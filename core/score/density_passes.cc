@@ -34,20 +34,19 @@ absl::Status RowError(absl::string_view field, std::int64_t row, absl::string_vi
                                                         .expected = std::string(expected)});
 }
 
-// Calls use(part, its rows of x, its log_det) for the parts of a block that are wanted, and loads
-// their contexts; x has `dim` columns, and `times` rows for each of a job. Whether there is such a
-// part.
+// Loads a block of a batch: calls use(part, its rows of x, its log_det) for the parts that are
+// wanted. x has `dim` columns, and `times` rows for each of a job. Whether anything is wanted.
 template <typename Use>
 bool LoadParts(const JobBatch& batch, const RowBlock& block, int dim, int times, const Use& use) {
   bool wanted = false;
   batch.ForEachPart(block.first, block.count, [&](const Part& part) {
     const RowsView<float> x{block.x + part.at * dim, part.count * times, dim};
-    if (!batch.IsWanted(part)) {
+    if (batch.IsWanted(part)) {
+      wanted = true;
+      use(part, x, std::span(block.log_det + part.at, static_cast<std::size_t>(x.rows)));
+    } else {
       std::fill_n(x.data, x.rows * x.cols, 0.0f);
-      return;
     }
-    wanted = true;
-    use(part, x, std::span(block.log_det + part.at, static_cast<std::size_t>(x.rows)));
     batch.LoadContext(part, block.context);
   });
   return wanted;
@@ -107,8 +106,11 @@ std::vector<absl::Status> Density::LogProbMany(std::span<const LogProbJob> jobs)
   const ColumnModel& columns = model_->columns;
   const int offsets = columns.num_offsets();
   JobBatch batch(model_->context, jobs.size(), offsets);
-  for (const LogProbJob& job : jobs)
+  for (const LogProbJob& job : jobs) {
+    MILLRACE_CHECK(std::ssize(job.log_prob) == job.rows.rows);
+    MILLRACE_CHECK(std::ssize(job.out_of_support) == job.rows.rows);
     batch.Add(columns.CheckShape(job.rows), job.rows.rows, job.context, job.stop);
+  }
   const auto outside = [&](const Part& part) {
     return jobs[part.job].out_of_support.subspan(static_cast<std::size_t>(part.first),
                                                  static_cast<std::size_t>(part.count));
@@ -138,8 +140,10 @@ std::vector<absl::Status> Density::LogProbMany(std::span<const LogProbJob> jobs)
 
 std::vector<absl::Status> Density::SampleMany(std::span<const SampleJob> jobs) const {
   JobBatch batch(model_->context, jobs.size(), 1);
-  for (const SampleJob& job : jobs)
+  for (const SampleJob& job : jobs) {
+    MILLRACE_CHECK(job.rows.cols == model_->columns.num_columns());
     batch.Add(CheckSample(job), job.rows.rows, job.context, job.stop);
+  }
   const auto load = [&](const SampleBlock& block) {
     bool wanted = false;
     batch.ForEachPart(block.first, std::ssize(block.keys), [&](const Part& part) {
@@ -177,6 +181,7 @@ absl::Status Density::CheckSample(const SampleJob& job) {
 
 absl::Status Density::Encode(const MapJob& job) const {
   const ColumnModel& columns = model_->columns;
+  MILLRACE_CHECK(job.to.rows == job.from.rows && job.to.cols == columns.dim());
   JobBatch batch(model_->context, 1, 1);
   batch.Add(columns.CheckShape(job.from), job.from.rows, job.context, job.stop);
   std::vector<std::uint8_t> outside(static_cast<std::size_t>(batch.rows()));
@@ -211,6 +216,7 @@ absl::Status Density::Encode(const MapJob& job) const {
 
 absl::Status Density::Decode(const MapJob& job) const {
   const int dim = model_->columns.dim();
+  MILLRACE_CHECK(job.to.rows == job.from.rows && job.to.cols == model_->columns.num_columns());
   JobBatch batch(model_->context, 1, 1);
   batch.Add(CheckLatentShape(job.from, dim), job.from.rows, job.context, job.stop);
   const auto load = [&](const RowBlock& block) {

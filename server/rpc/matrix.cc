@@ -97,9 +97,8 @@ NumberRows ViewOf(const v1::Matrix& matrix) {
 absl::Status ReadMatrix(const v1::Matrix& matrix, absl::string_view field, std::int64_t first_row,
                         std::span<double> out) {
   const NumberRows rows = ViewOf(matrix);
-  const auto cols = static_cast<std::size_t>(rows.cols);
   for (std::int64_t r = 0; r < rows.rows; ++r)
-    rows.Read(r, 0, out.subspan(static_cast<std::size_t>(r) * cols, cols));
+    rows.Read(r, 0, out.subspan(static_cast<std::size_t>(r * rows.cols), matrix.cols()));
   const auto bad = std::find_if(out.begin(), out.end(), [](double v) { return !std::isfinite(v); });
   if (bad == out.end()) return absl::OkStatus();
   const std::int64_t index = bad - out.begin();

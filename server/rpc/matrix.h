@@ -32,7 +32,8 @@ NumberRows ViewOf(const v1::Matrix& matrix);
 absl::Status ReadMatrix(const v1::Matrix& matrix, absl::string_view field, std::int64_t first_row,
                         std::span<double> out);
 
-// Makes `matrix` one of zeros; the numbers are then written where they stand in the message.
+// Makes `matrix` one of this shape, whose numbers the caller writes where they stand in the
+// message.
 RowsView<double> NewMatrix(std::int64_t rows, int cols, v1::Matrix* matrix);
 void WriteMatrix(RowsView<const double> rows, v1::Matrix* matrix);
 

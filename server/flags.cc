@@ -89,7 +89,7 @@ ABSL_FLAG(std::int64_t, max_train_bytes, Defaults().limits.max_train_bytes,
           "Largest training table, as 8-byte numbers.");
 ABSL_FLAG(std::int64_t, max_parameters, Defaults().limits.max_parameters,
           "Most parameters of a flow that is to be trained.");
-ABSL_FLAG(std::int64_t, max_queue_requests, Defaults().queue.max_items,
+ABSL_FLAG(std::int64_t, max_queue_requests, Defaults().queue.max_queries,
           "Requests that may wait; more are UNAVAILABLE.");
 ABSL_FLAG(
     std::int64_t, max_queue_evaluations, Defaults().queue.max_cost.evaluations,
@@ -97,6 +97,11 @@ ABSL_FLAG(
     "UNAVAILABLE.");
 ABSL_FLAG(std::int64_t, max_queue_bytes, Defaults().queue.max_cost.bytes,
           "Bytes of the requests that may wait; more are UNAVAILABLE.");
+ABSL_FLAG(
+    std::int64_t, max_batch_evaluations, Defaults().batch.max_evaluations,
+    "Evaluations of the flow up to which requests that wait for one model and operation are "
+    "computed at once, counted as for --max_request_evaluations; answers do not depend on it. At "
+    "most 1: each alone.");
 ABSL_FLAG(absl::Duration, max_deadline, Defaults().max_deadline,
           "Longest time for one call other than Train and FitDensity, whatever the caller allows.");
 ABSL_FLAG(
@@ -129,7 +134,9 @@ struct FlagGroup {
 const std::vector<FlagGroup>& FlagGroups() {
   static const auto* const groups = new std::vector<FlagGroup>{
       {"Network", {"address", "metrics_address", "reflection"}},
-      {"Models and threads", {"model_dir", "compute_threads", "worker_threads", "max_trainings"}},
+      {"Models and threads",
+       {"model_dir", "compute_threads", "worker_threads", "max_batch_evaluations",
+        "max_trainings"}},
       {"Limits of one request (beyond: RESOURCE_EXHAUSTED)",
        {"max_message_bytes", "max_request_rows", "max_request_evaluations", "max_columns",
         "max_sample_rows", "max_train_rows", "max_train_bytes", "max_parameters"}},
@@ -226,9 +233,10 @@ absl::StatusOr<Config> ConfigFromFlags(int argc, char** argv) {
                    .max_train_rows = absl::GetFlag(FLAGS_max_train_rows),
                    .max_train_bytes = absl::GetFlag(FLAGS_max_train_bytes),
                    .max_parameters = absl::GetFlag(FLAGS_max_parameters)};
-  config.queue = {.max_items = absl::GetFlag(FLAGS_max_queue_requests),
+  config.queue = {.max_queries = absl::GetFlag(FLAGS_max_queue_requests),
                   .max_cost = {.evaluations = absl::GetFlag(FLAGS_max_queue_evaluations),
                                .bytes = absl::GetFlag(FLAGS_max_queue_bytes)}};
+  config.batch.max_evaluations = absl::GetFlag(FLAGS_max_batch_evaluations);
   config.max_deadline = absl::GetFlag(FLAGS_max_deadline);
   config.upload_idle_timeout = absl::GetFlag(FLAGS_upload_idle_timeout);
   config.keepalive_time = absl::GetFlag(FLAGS_keepalive_time);

@@ -126,7 +126,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Back
   MILLRACE_ASSIGN_OR_RETURN(parts.repository,
                             ModelRepository::Open(config.model_dir, backend, parts.metrics));
   TellReports(*parts.repository, parts.metrics);
-  parts.queue = std::make_unique<WorkQueue>(config.queue, config.worker_threads, parts.metrics);
+  parts.queue =
+      std::make_unique<WorkQueue>(config.queue, config.batch, config.worker_threads, parts.metrics);
   parts.trainings =
       std::make_unique<TrainingJobs>(config.max_trainings, *parts.repository, parts.metrics);
   const App app{.config = parts.config,

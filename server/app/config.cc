@@ -60,11 +60,14 @@ absl::Status Validate(const Config& config) {
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_trainings", config.max_trainings, 1, 1024));
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_sample_streams", config.max_sample_streams, 1, 100'000));
   MILLRACE_RETURN_IF_ERROR(CheckLimits(config.limits));
-  MILLRACE_RETURN_IF_ERROR(CheckRange("max_queue_requests", config.queue.max_items, 1, 1'000'000));
+  MILLRACE_RETURN_IF_ERROR(
+      CheckRange("max_queue_requests", config.queue.max_queries, 1, 1'000'000));
   constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max() / 2;
   MILLRACE_RETURN_IF_ERROR(
       CheckRange("max_queue_evaluations", config.queue.max_cost.evaluations, 1, kMax));
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_queue_bytes", config.queue.max_cost.bytes, 1, kMax));
+  MILLRACE_RETURN_IF_ERROR(
+      CheckRange("max_batch_evaluations", config.batch.max_evaluations, 0, kMax));
   MILLRACE_RETURN_IF_ERROR(
       CheckDuration("max_deadline", config.max_deadline, absl::Milliseconds(1)));
   MILLRACE_RETURN_IF_ERROR(

@@ -36,6 +36,7 @@ struct Config {
   int max_sample_streams = 256;  // open Sample calls
   Limits limits;
   QueueLimits queue;
+  BatchLimits batch;
   absl::Duration max_deadline = absl::Minutes(10);         // of every call but trainings
   absl::Duration upload_idle_timeout = absl::Seconds(60);  // between messages of a caller
   absl::Duration keepalive_time = absl::Seconds(60);       // silence after which a peer is pinged

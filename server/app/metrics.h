@@ -48,6 +48,9 @@ class Metrics {
   // A query, or one chunk of it, was computed.
   virtual void Computed(const std::string& /*model*/, std::uint64_t /*version*/,
                         const Computation&) {}
+  // So many queries of one kind were computed at once; those that are never batched are not told.
+  virtual void BatchComputed(const std::string& /*model*/, std::uint64_t /*version*/, Operation,
+                             std::int64_t /*queries*/) {}
   // A query ended with this status.
   virtual void QueryEnded(const std::string& /*model*/, std::uint64_t /*version*/, Operation,
                           absl::StatusCode) {}

@@ -2,7 +2,6 @@
 #include "server/app/query.h"
 
 #include <algorithm>
-#include <memory>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -11,18 +10,78 @@
 namespace millrace {
 namespace {
 
-absl::Status Compute(const Query& query, absl::Duration queued, Metrics& metrics) {
-  const absl::Time begin = absl::Now();
-  absl::Status status = BehindExceptionWall([&query] { return query.compute(*query.model); });
-  const absl::Time end = absl::Now();
-  if (status.ok()) {
-    metrics.Computed(query.model->name, query.model->version,
-                     {query.operation, query.rows, queued, end - begin});
+absl::Status ComputeAlone(const Query& query) {
+  return BehindExceptionWall([&query] {
+    if (query.compute_together == nullptr) return query.compute();
+    return query.compute_together(*query.model, {&query.part, 1}).front();
+  });
+}
+
+// A status for each. An exception is the business of the query that throws it when it is alone.
+std::vector<absl::Status> Compute(const std::list<WaitingQuery>& queries) {
+  std::vector<absl::Status> statuses;
+  if (queries.size() > 1) {
+    const Query& first = queries.front().query;
+    std::vector<BatchPart*> parts;
+    for (const WaitingQuery& waiting : queries) parts.push_back(waiting.query.part);
+    const absl::Status wall = BehindExceptionWall([&] {
+      statuses = first.compute_together(*first.model, parts);
+      return absl::OkStatus();
+    });
+    if (wall.ok()) return statuses;
   }
-  return WithDeadline(std::move(status), end, query.deadline);
+  for (const WaitingQuery& waiting : queries) statuses.push_back(ComputeAlone(waiting.query));
+  return statuses;
+}
+
+// Of a query whose work went on for others.
+absl::Status UnlessStopped(absl::Status status, const Query& query) {
+  if (!status.ok() || !query.stop.stop_requested()) return status;
+  return absl::CancelledError("the call was cancelled while computing");
+}
+
+void DropUnwanted(std::list<WaitingQuery>& queries, absl::Time now) {
+  for (auto waiting = queries.begin(); waiting != queries.end();) {
+    const Query& query = waiting->query;
+    const absl::Status wanted = CheckStillWanted(now, query.deadline, query.stop.stop_requested());
+    if (wanted.ok()) {
+      ++waiting;
+      continue;
+    }
+    query.done(wanted);
+    waiting = queries.erase(waiting);
+  }
 }
 
 }  // namespace
+
+void AnswerQueries(std::list<WaitingQuery>& queries, Metrics& metrics) {
+  const absl::Time begin = absl::Now();
+  DropUnwanted(queries, begin);
+  if (queries.empty()) return;
+  std::vector<absl::Status> statuses = Compute(queries);
+  const absl::Time end = absl::Now();
+  if (const Query& first = queries.front().query; first.compute_together != nullptr) {
+    metrics.BatchComputed(first.model->name, first.model->version, first.operation,
+                          std::ssize(queries));
+  }
+  auto next = statuses.begin();
+  for (const auto& [query, since] : queries) {
+    absl::Status status = *std::move(next++);
+    if (queries.size() > 1) status = UnlessStopped(std::move(status), query);
+    if (status.ok() && query.model != nullptr) {
+      metrics.Computed(query.model->name, query.model->version,
+                       {query.operation, query.rows, begin - since, end - begin});
+    }
+    query.done(WithDeadline(std::move(status), end, query.deadline));
+  }
+}
+
+absl::Status CheckStillWanted(absl::Time now, absl::Time deadline, bool stop_requested) {
+  if (now >= deadline) return absl::DeadlineExceededError("the deadline passed in the queue");
+  if (stop_requested) return absl::CancelledError("the call was cancelled in the queue");
+  return absl::OkStatus();
+}
 
 absl::Status WithDeadline(absl::Status status, absl::Time now, absl::Time deadline) {
   if (!absl::IsCancelled(status) || now < deadline) return status;
@@ -33,19 +92,6 @@ absl::Time GivenUpFrom(absl::Time start, absl::Time deadline) {
   constexpr absl::Duration kTransit = absl::Milliseconds(10);
   if (deadline == absl::InfiniteFuture()) return deadline;
   return std::max(start, deadline - kTransit - (deadline - start) / 100);
-}
-
-void RunQuery(Query query, WorkQueue& queue, Metrics& metrics) {
-  const auto shared = std::make_shared<const Query>(std::move(query));
-  WorkItem item{.cost = shared->cost,
-                .deadline = shared->deadline,
-                .stop = shared->stop,
-                .admitted = shared->admitted,
-                .run = [shared, &metrics](const absl::Status& wanted, absl::Duration queued) {
-                  shared->done(wanted.ok() ? Compute(*shared, queued, metrics) : wanted);
-                }};
-  const absl::Status submitted = queue.Submit(std::move(item));
-  if (!submitted.ok()) shared->done(submitted);
 }
 
 }  // namespace millrace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/app/work_queue.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,14 @@ namespace millrace {
 
 namespace {
 
+constexpr absl::string_view kShuttingDown = "the server is shutting down";
+constexpr std::int64_t kLookAhead = 256;  // queries that are looked at for a batch
+
+BatchCandidate CandidateOf(const Query& query) {
+  const bool alone = query.compute_together == nullptr;
+  return {alone ? nullptr : query.model.get(), query.operation, query.cost.evaluations};
+}
+
 absl::Status Full(std::int64_t load, absl::string_view unit, absl::string_view flag) {
   return absl::UnavailableError(absl::StrCat("the server's queue is full: ", load, " ", unit,
                                              " wait (--", flag, "); retry later"));
@@ -20,8 +29,9 @@ absl::Status Full(std::int64_t load, absl::string_view unit, absl::string_view f
 
 absl::Status CheckAdmission(const QueueLimits& limits, const QueueLoad& load,
                             const WorkCost& cost) {
-  if (load.items == 0) return absl::OkStatus();
-  if (load.items >= limits.max_items) return Full(load.items, "requests", "max_queue_requests");
+  if (load.queries == 0) return absl::OkStatus();
+  if (load.queries >= limits.max_queries)
+    return Full(load.queries, "requests", "max_queue_requests");
   if (cost.evaluations > limits.max_cost.evaluations - load.cost.evaluations)
     return Full(load.cost.evaluations, "evaluations", "max_queue_evaluations");
   if (cost.bytes > limits.max_cost.bytes - load.cost.bytes)
@@ -29,35 +39,56 @@ absl::Status CheckAdmission(const QueueLimits& limits, const QueueLoad& load,
   return absl::OkStatus();
 }
 
-absl::Status CheckStillWanted(absl::Time now, absl::Time deadline, bool stop_requested) {
-  if (now >= deadline) return absl::DeadlineExceededError("the deadline passed in the queue");
-  if (stop_requested) return absl::CancelledError("the call was cancelled in the queue");
-  return absl::OkStatus();
-}
-
-WorkQueue::WorkQueue(const QueueLimits& limits, int workers, Metrics& metrics)
-    : limits_(limits), metrics_(metrics) {
+WorkQueue::WorkQueue(const QueueLimits& limits, const BatchLimits& batch, int workers,
+                     Metrics& metrics)
+    : limits_(limits), batch_(batch), metrics_(metrics) {
   for (int i = 0; i < workers; ++i) workers_.emplace_back([this] { Work(); });
 }
 
 WorkQueue::~WorkQueue() { Shutdown(); }
 
-absl::Status WorkQueue::Submit(WorkItem item) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (phase_ == Phase::kClosed || (phase_ == Phase::kDraining && !item.admitted)) {
-      return absl::UnavailableError("the server is shutting down");
-    }
-    if (!item.admitted) MILLRACE_RETURN_IF_ERROR(CheckAdmission(limits_, load_, item.cost));
-    const WorkCost cost = item.cost;
-    waiting_.push_back({std::move(item), absl::Now()});
-    load_.items += 1;
-    load_.cost.evaluations += cost.evaluations;
-    load_.cost.bytes += cost.bytes;
-    metrics_.QueueDepth(load_.items);
+// Leaves the query alone where it refuses it.
+absl::Status WorkQueue::Admit(Query& query) {
+  const std::lock_guard lock(mutex_);
+  if (phase_ == Phase::kClosed || (phase_ == Phase::kDraining && !query.admitted)) {
+    return absl::UnavailableError(kShuttingDown);
   }
-  wake_.notify_one();
+  if (!query.admitted) MILLRACE_RETURN_IF_ERROR(CheckAdmission(limits_, load_, query.cost));
+  const WorkCost cost = query.cost;
+  waiting_.push_back({std::move(query), absl::Now()});
+  load_.queries += 1;
+  load_.cost.evaluations += cost.evaluations;
+  load_.cost.bytes += cost.bytes;
+  metrics_.QueueDepth(load_.queries);
   return absl::OkStatus();
+}
+
+void WorkQueue::Submit(Query query) {
+  const absl::Status admitted = Admit(query);
+  admitted.ok() ? wake_.notify_one() : query.done(admitted);
+}
+
+// With mutex_ held, and something waiting.
+std::list<WaitingQuery> WorkQueue::TakeBatch() {
+  std::vector<BatchCandidate> candidates;
+  for (const auto& [query, since] : waiting_) {
+    if (std::ssize(candidates) == kLookAhead) break;
+    candidates.push_back(CandidateOf(query));
+  }
+  std::list<WaitingQuery> batch;
+  auto next = waiting_.begin();
+  std::size_t at = 0;
+  for (const std::size_t place : CutBatch(candidates, batch_)) {
+    std::advance(next, place - at);
+    at = place + 1;
+    const WorkCost& cost = next->query.cost;
+    load_.queries -= 1;
+    load_.cost.evaluations -= cost.evaluations;
+    load_.cost.bytes -= cost.bytes;
+    batch.splice(batch.end(), waiting_, next++);
+  }
+  metrics_.QueueDepth(load_.queries);
+  return batch;
 }
 
 void WorkQueue::Work() {
@@ -65,20 +96,16 @@ void WorkQueue::Work() {
   while (true) {
     wake_.wait(lock, [this] { return !waiting_.empty() || phase_ == Phase::kClosed; });
     if (waiting_.empty()) return;
-    Waiting next = std::move(waiting_.front());
-    waiting_.pop_front();
-    load_.items -= 1;
-    load_.cost.evaluations -= next.item.cost.evaluations;
-    load_.cost.bytes -= next.item.cost.bytes;
-    metrics_.QueueDepth(load_.items);
+    std::list<WaitingQuery> batch = TakeBatch();
     const bool closed = phase_ == Phase::kClosed;
     lock.unlock();
-    const absl::Time now = absl::Now();
-    next.item.run(closed
-                      ? absl::UnavailableError("the server is shutting down")
-                      : CheckStillWanted(now, next.item.deadline, next.item.stop.stop_requested()),
-                  now - next.since);
-    next = {};  // what the item holds is released before the next wait
+    if (closed) {
+      for (const WaitingQuery& waiting : batch)
+        waiting.query.done(absl::UnavailableError(kShuttingDown));
+    } else {
+      AnswerQueries(batch, metrics_);
+    }
+    batch.clear();  // what the queries hold is released before the next wait
     lock.lock();
   }
 }

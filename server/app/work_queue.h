@@ -5,82 +5,62 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
-#include <functional>
+#include <list>
 #include <mutex>
-#include <stop_token>
 #include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
+#include "server/app/batch_cut.h"
 #include "server/app/metrics.h"
+#include "server/app/query.h"
 
 namespace millrace {
 
-// What a piece of work holds while it waits, and asks for when it runs.
-struct WorkCost {
-  std::int64_t evaluations = 0;  // of the flow, each for one row
-  std::int64_t bytes = 0;        // of its message
-};
-
 struct QueueLimits {
-  std::int64_t max_items = 1024;
+  std::int64_t max_queries = 1024;
   WorkCost max_cost = {.evaluations = 20'000'000, .bytes = std::int64_t{1} << 30};
 };
 
 // What waits in a queue.
 struct QueueLoad {
-  std::int64_t items = 0;
-  WorkCost cost = {};  // of all items together
+  std::int64_t queries = 0;
+  WorkCost cost = {};  // of all of them together
 };
 
-// Whether an item may join: OK, or UNAVAILABLE naming the limit. An empty queue takes any.
+// Whether a query may join: OK, or UNAVAILABLE naming the limit. An empty queue takes any.
 absl::Status CheckAdmission(const QueueLimits& limits, const QueueLoad& load, const WorkCost& cost);
-
-// Whether an item taken from the queue is still worth computing: OK, CANCELLED or
-// DEADLINE_EXCEEDED.
-absl::Status CheckStillWanted(absl::Time now, absl::Time deadline, bool stop_requested);
-
-struct WorkItem {
-  WorkCost cost = {};
-  absl::Time deadline = absl::InfiniteFuture();
-  std::stop_token stop = {};
-  bool admitted = false;  // a further piece of work that was let in before: no limit applies
-  // Called once, on a worker, with the time spent waiting. OK: compute now. Else the item is
-  // dropped: CANCELLED, DEADLINE_EXCEEDED, or UNAVAILABLE at the end of the queue. Throws nothing.
-  std::function<void(const absl::Status&, absl::Duration queued)> run;
-};
 
 // Thread-safe.
 class WorkQueue {
  public:
   // Starts `workers` >= 1 threads. `metrics` outlives the queue.
-  WorkQueue(const QueueLimits& limits, int workers, Metrics& metrics);
+  WorkQueue(const QueueLimits& limits, const BatchLimits& batch, int workers, Metrics& metrics);
   ~WorkQueue();  // as Shutdown
 
-  // OK: `item.run` will be called. UNAVAILABLE: full or draining, and it never will.
-  absl::Status Submit(WorkItem item);
+  // A worker computes the query, perhaps together with others (server/app/batch_cut.h), unless it
+  // ends with CANCELLED or DEADLINE_EXCEEDED before its turn comes, or with UNAVAILABLE: the queue
+  // is full, draining or shut down.
+  void Submit(Query query);
 
-  // From here on only admitted items are taken.
+  // From here on only admitted queries are taken.
   void Drain();
   // Drops what waits, finishes what runs, ends the threads. Not from a worker.
   void Shutdown();
 
  private:
-  struct Waiting {
-    WorkItem item;
-    absl::Time since;
-  };
   enum class Phase { kOpen, kDraining, kClosed };
 
+  absl::Status Admit(Query& query);
+  std::list<WaitingQuery> TakeBatch();
   void Work();
 
   const QueueLimits limits_;
+  const BatchLimits batch_;
   Metrics& metrics_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Waiting> waiting_;  // guarded by mutex_, as the next two
+  std::list<WaitingQuery> waiting_;  // guarded by mutex_, as the next two
   QueueLoad load_;
   Phase phase_ = Phase::kOpen;
   std::vector<std::jthread> workers_;

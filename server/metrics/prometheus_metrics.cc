@@ -19,6 +19,12 @@ const prometheus::Histogram::BucketBoundaries& SecondsBuckets() {
   return *buckets;
 }
 
+const prometheus::Histogram::BucketBoundaries& BatchBuckets() {
+  static const auto* const buckets =
+      new prometheus::Histogram::BucketBoundaries{1, 2, 4, 8, 16, 32, 64};
+  return *buckets;
+}
+
 // Codes as Go's gRPC library spells them, which dashboards know.
 std::string CodeName(absl::StatusCode code) {
   switch (code) {
@@ -113,7 +119,10 @@ PrometheusMetrics::PrometheusMetrics(absl::string_view version)
       model_queued_(HistogramFamily(*registry_, "millrace_queue_seconds",
                                     "Time that computed requests, or chunks of them, waited.")),
       model_computed_(HistogramFamily(*registry_, "millrace_compute_seconds",
-                                      "Time that requests, or chunks of them, were computed.")),
+                                      "Time that requests, or chunks of them, were computed, each "
+                                      "with its whole batch.")),
+      model_batches_(HistogramFamily(*registry_, "millrace_batch_requests",
+                                     "Requests, or chunks of them, that were computed at once.")),
       model_loss_(GaugeFamily(*registry_, "millrace_model_loss",
                               "Mean negative log-density of a version at the end of its training, "
                               "nats a row in standardised units.")),
@@ -201,6 +210,17 @@ void PrometheusMetrics::Computed(const std::string& model, std::uint64_t version
   series.computed->Observe(absl::ToDoubleSeconds(computation.computed));
 }
 
+void PrometheusMetrics::BatchComputed(const std::string& model, std::uint64_t version,
+                                      Operation operation, std::int64_t queries) {
+  const std::lock_guard lock(mutex_);
+  const auto found = models_.find({model, version});
+  if (found == models_.end()) return;
+  prometheus::Histogram*& batches = found->second.batches[operation];
+  if (batches == nullptr)
+    batches = &model_batches_.Add(ModelLabels(model, version, operation), BatchBuckets());
+  batches->Observe(static_cast<double>(queries));
+}
+
 void PrometheusMetrics::QueryEnded(const std::string& model, std::uint64_t version,
                                    Operation operation, absl::StatusCode code) {
   const std::lock_guard lock(mutex_);
@@ -252,6 +272,7 @@ void PrometheusMetrics::ModelUnloaded(const std::string& model, std::uint64_t ve
     model_queued_.Remove(series.queued);
     model_computed_.Remove(series.computed);
   }
+  for (const auto& [operation, batches] : found->second.batches) model_batches_.Remove(batches);
   for (const auto& [key, counter] : found->second.requests) model_requests_.Remove(counter);
   for (const auto& [split, loss] : found->second.losses) model_loss_.Remove(loss);
   models_.erase(found);

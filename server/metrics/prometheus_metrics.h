@@ -43,6 +43,8 @@ class PrometheusMetrics final : public Metrics {
 
   void Computed(const std::string& model, std::uint64_t version,
                 const Computation& computation) override;
+  void BatchComputed(const std::string& model, std::uint64_t version, Operation operation,
+                     std::int64_t queries) override;
   void QueryEnded(const std::string& model, std::uint64_t version, Operation operation,
                   absl::StatusCode code) override;
   void QueueDepth(std::int64_t requests) override;
@@ -67,6 +69,7 @@ class PrometheusMetrics final : public Metrics {
       prometheus::Histogram* computed = nullptr;
     };
     std::map<Operation, OfOperation> operations;
+    std::map<Operation, prometheus::Histogram*> batches;  // of operations that are batched
     std::map<std::pair<Operation, absl::StatusCode>, prometheus::Counter*> requests;
     std::map<absl::string_view, prometheus::Gauge*> losses;  // by split
   };
@@ -82,6 +85,7 @@ class PrometheusMetrics final : public Metrics {
   prometheus::Family<prometheus::Counter>& model_rows_;
   prometheus::Family<prometheus::Histogram>& model_queued_;
   prometheus::Family<prometheus::Histogram>& model_computed_;
+  prometheus::Family<prometheus::Histogram>& model_batches_;
   prometheus::Family<prometheus::Gauge>& model_loss_;
   prometheus::Family<prometheus::Gauge>& train_loss_;
   prometheus::Gauge& queue_depth_;

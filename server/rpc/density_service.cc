@@ -5,7 +5,6 @@
 
 #include "core/base/status_macros.h"
 #include "server/app/exception_wall.h"
-#include "server/app/query.h"
 #include "server/rpc/call.h"
 #include "server/rpc/density_queries.h"
 #include "server/rpc/fit_density_stream.h"
@@ -32,27 +31,26 @@ grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, cons
                               Response* response) {
   auto* call = new UnaryCall(method, context, app);
   const absl::Status accepted = BehindExceptionWall([&]() -> absl::Status {
-    MILLRACE_ASSIGN_OR_RETURN(ModelHandle model,
+    MILLRACE_ASSIGN_OR_RETURN(const ModelHandle model,
                               app.repository.Get(request->name(), request->version()));
     call->call().Uses(operation, model);
     MILLRACE_ASSIGN_OR_RETURN(const QuerySize size,
                               CheckQuery(*request, *model, app.config.limits));
     const std::stop_token stop = call->call().stop().get_token();
-    RunQuery({.operation = operation,
-              .model = std::move(model),
-              .rows = size.rows,
-              .cost = {.evaluations = size.evaluations,
-                       .bytes = static_cast<std::int64_t>(request->ByteSizeLong())},
-              .deadline = call->call().deadline(),
-              .stop = stop,
-              .compute =
-                  [request, response, stop](const ServedModel& served) {
-                    response->set_name(served.name);
-                    response->set_version(served.version);
-                    return Answer(*request, served, stop, response);
-                  },
-              .done = [call](const absl::Status& status) { call->End(status); }},
-             app.queue, app.metrics);
+    app.queue.Submit({.operation = operation,
+                      .model = model,
+                      .rows = size.rows,
+                      .cost = {.evaluations = size.evaluations,
+                               .bytes = static_cast<std::int64_t>(request->ByteSizeLong())},
+                      .deadline = call->call().deadline(),
+                      .stop = stop,
+                      .compute =
+                          [model, request, response, stop] {
+                            response->set_name(model->name);
+                            response->set_version(model->version);
+                            return Answer(*request, *model, stop, response);
+                          },
+                      .done = [call](const absl::Status& status) { call->End(status); }});
     return absl::OkStatus();
   });
   if (!accepted.ok()) call->End(accepted);

@@ -108,14 +108,13 @@ grpc::ServerUnaryReactor* ModelService::DeleteModel(Context* context,
   auto* call = new UnaryCall(kDeleteModel, context, app_);
   const absl::Status accepted = BehindExceptionWall([&]() -> absl::Status {
     MILLRACE_RETURN_IF_ERROR(CheckDelete(*request));
-    return app_.queue.Submit(
+    app_.queue.Submit(
         {.deadline = call->call().deadline(),
          .stop = call->call().stop().get_token(),
-         .run = [this, call, request, response](const absl::Status& wanted, absl::Duration) {
-           call->End(!wanted.ok() ? wanted : BehindExceptionWall([&] {
-             return Delete(app_.repository, *request, response);
-           }));
-         }});
+         .compute = [this, request,
+                     response] { return Delete(app_.repository, *request, response); },
+         .done = [call](const absl::Status& status) { call->End(status); }});
+    return absl::OkStatus();
   });
   if (!accepted.ok()) call->End(accepted);
   return call;

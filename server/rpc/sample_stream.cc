@@ -8,7 +8,6 @@
 #include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
 #include "server/app/exception_wall.h"
-#include "server/app/query.h"
 #include "server/rpc/call.h"
 #include "server/rpc/matrix.h"
 #include "server/rpc/query_rows.h"
@@ -88,16 +87,15 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
 
   void NextChunk() {
     const std::int64_t rows = std::min(chunk_rows_, count_ - next_row_);
-    RunQuery({.operation = Operation::kSample,
-              .model = model_,
-              .rows = rows,
-              .cost = {.evaluations = rows},
-              .deadline = call_.deadline(),
-              .stop = call_.stop().get_token(),
-              .admitted = next_row_ > 0,
-              .compute = [this, rows](const ServedModel& served) { return Compute(served, rows); },
-              .done = [this](const absl::Status& status) { Computed(status); }},
-             app_.queue, app_.metrics);
+    app_.queue.Submit({.operation = Operation::kSample,
+                       .model = model_,
+                       .rows = rows,
+                       .cost = {.evaluations = rows},
+                       .deadline = call_.deadline(),
+                       .stop = call_.stop().get_token(),
+                       .admitted = next_row_ > 0,
+                       .compute = [this, rows] { return Compute(*model_, rows); },
+                       .done = [this](const absl::Status& status) { Computed(status); }});
   }
 
   absl::Status Compute(const ServedModel& served, std::int64_t rows) {

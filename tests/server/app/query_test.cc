@@ -9,6 +9,7 @@
 
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
+#include "server/app/work_queue.h"
 #include "tests/server/support/own_status.h"
 
 namespace millrace {
@@ -26,46 +27,52 @@ class RecordingMetrics : public Metrics {
 
 class QueryTest : public testing::Test {
  protected:
-  absl::Status Run(std::function<absl::Status(const ServedModel&)> compute,
+  absl::Status Run(std::function<absl::Status()> compute,
                    absl::Time deadline = absl::InfiniteFuture()) {
     std::promise<absl::Status> done;
-    RunQuery({.operation = Operation::kScore,
-              .model = model_,
-              .rows = 5,
-              .deadline = deadline,
-              .stop = {},
-              .compute = std::move(compute),
-              .done = [&done](const absl::Status& status) { done.set_value(OwnStatus(status)); }},
-             queue_, metrics_);
+    queue_.Submit(
+        {.operation = Operation::kScore,
+         .model = model_,
+         .rows = 5,
+         .deadline = deadline,
+         .stop = {},
+         .compute = std::move(compute),
+         .done = [&done](const absl::Status& status) { done.set_value(OwnStatus(status)); }});
     return done.get_future().get();
   }
 
   RecordingMetrics metrics_;
-  WorkQueue queue_{{}, 1, metrics_};
+  WorkQueue queue_{{}, {}, 1, metrics_};
   ModelHandle model_ = std::make_shared<ServedModel>(
       ServedModel{.name = "moons", .version = 3, .state = absl::OkStatus(), .density = nullptr});
 };
 
 TEST_F(QueryTest, ComputesAndCounts) {
-  EXPECT_TRUE(Run([](const ServedModel& served) {
-                EXPECT_EQ(served.name, "moons");
-                return absl::OkStatus();
-              }).ok());
+  EXPECT_TRUE(Run([] { return absl::OkStatus(); }).ok());
   EXPECT_EQ(metrics_.computed, std::vector<std::string>{"moons/3/5"});
 }
 
 TEST_F(QueryTest, PassesErrorsOnAndDoesNotCountThem) {
-  EXPECT_EQ(Run([](const ServedModel&) { return absl::InvalidArgumentError("row 3"); }),
+  EXPECT_EQ(Run([] { return absl::InvalidArgumentError("row 3"); }),
             absl::InvalidArgumentError("row 3"));
   EXPECT_TRUE(metrics_.computed.empty());
 }
 
 TEST_F(QueryTest, ExceptionsEndAtTheWall) {
-  EXPECT_TRUE(absl::IsInternal(
-      Run([](const ServedModel&) -> absl::Status { throw std::runtime_error("x"); })));
-  EXPECT_TRUE(absl::IsInternal(Run([](const ServedModel&) -> absl::Status { throw 42; })));
-  EXPECT_TRUE(absl::IsResourceExhausted(
-      Run([](const ServedModel&) -> absl::Status { throw std::bad_alloc(); })));
+  EXPECT_TRUE(absl::IsInternal(Run([]() -> absl::Status { throw std::runtime_error("x"); })));
+  EXPECT_TRUE(absl::IsInternal(Run([]() -> absl::Status { throw 42; })));
+  EXPECT_TRUE(absl::IsResourceExhausted(Run([]() -> absl::Status { throw std::bad_alloc(); })));
+}
+
+TEST(CheckStillWantedTest, Table) {
+  const absl::Time now = absl::FromUnixSeconds(1000);
+  const absl::Duration second = absl::Seconds(1);
+  EXPECT_TRUE(CheckStillWanted(now, now + second, false).ok());
+  EXPECT_TRUE(CheckStillWanted(now, absl::InfiniteFuture(), false).ok());
+  EXPECT_TRUE(absl::IsCancelled(CheckStillWanted(now, now + second, true)));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(CheckStillWanted(now, now, false)));
+  // A deadline that passes also requests the stop: it is the deadline that counts.
+  EXPECT_TRUE(absl::IsDeadlineExceeded(CheckStillWanted(now, now - second, true)));
 }
 
 TEST(GivenUpFromTest, ALittleBeforeTheDeadline) {
@@ -77,7 +84,7 @@ TEST(GivenUpFromTest, ALittleBeforeTheDeadline) {
 }
 
 TEST_F(QueryTest, ACancellationByTheDeadlineIsADeadline) {
-  const auto cancelled = [](const ServedModel&) {
+  const auto cancelled = [] {
     absl::SleepFor(absl::Milliseconds(20));
     return absl::CancelledError("stopped");
   };
@@ -87,7 +94,7 @@ TEST_F(QueryTest, ACancellationByTheDeadlineIsADeadline) {
 
 TEST_F(QueryTest, ARefusalIsDoneToo) {
   queue_.Drain();
-  EXPECT_TRUE(absl::IsUnavailable(Run([](const ServedModel&) { return absl::OkStatus(); })));
+  EXPECT_TRUE(absl::IsUnavailable(Run([] { return absl::OkStatus(); })));
 }
 
 }  // namespace

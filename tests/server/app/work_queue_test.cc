@@ -2,9 +2,14 @@
 #include "server/app/work_queue.h"
 
 #include <atomic>
+#include <functional>
 #include <future>
 #include <memory>
+#include <new>
+#include <span>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -15,7 +20,7 @@ namespace millrace {
 namespace {
 
 TEST(WorkQueueRules, AdmissionTable) {
-  constexpr QueueLimits kLimits{.max_items = 3, .max_cost = {.evaluations = 100, .bytes = 1000}};
+  constexpr QueueLimits kLimits{.max_queries = 3, .max_cost = {.evaluations = 100, .bytes = 1000}};
   struct Case {
     QueueLoad load;
     WorkCost cost;
@@ -38,7 +43,7 @@ TEST(WorkQueueRules, AdmissionTable) {
   };
   for (const Case& test : cases) {
     const absl::Status status = CheckAdmission(kLimits, test.load, test.cost);
-    SCOPED_TRACE(testing::Message() << test.load.items << " " << test.load.cost.evaluations << " "
+    SCOPED_TRACE(testing::Message() << test.load.queries << " " << test.load.cost.evaluations << " "
                                     << test.cost.evaluations << " " << test.cost.bytes);
     if (test.full.empty()) {
       EXPECT_TRUE(status.ok()) << status;
@@ -49,27 +54,32 @@ TEST(WorkQueueRules, AdmissionTable) {
   }
 }
 
-TEST(WorkQueueRules, StillWantedTable) {
-  const absl::Time now = absl::FromUnixSeconds(1000);
-  const absl::Duration second = absl::Seconds(1);
-  EXPECT_TRUE(CheckStillWanted(now, now + second, false).ok());
-  EXPECT_TRUE(CheckStillWanted(now, absl::InfiniteFuture(), false).ok());
-  EXPECT_TRUE(absl::IsCancelled(CheckStillWanted(now, now + second, true)));
-  EXPECT_TRUE(absl::IsDeadlineExceeded(CheckStillWanted(now, now, false)));
-  // A deadline that passes also requests the stop: it is the deadline that counts.
-  EXPECT_TRUE(absl::IsDeadlineExceeded(CheckStillWanted(now, now - second, true)));
+ModelHandle SomeModel() {
+  static const auto* const model = new ModelHandle(std::make_shared<ServedModel>(
+      ServedModel{.name = "moons", .version = 1, .state = absl::OkStatus(), .density = nullptr}));
+  return *model;
+}
+
+Query QueryThat(std::function<void()> compute, std::function<void(const absl::Status&)> done) {
+  return {.model = SomeModel(),
+          .compute =
+              [compute = std::move(compute)] {
+                compute();
+                return absl::OkStatus();
+              },
+          .done = std::move(done)};
 }
 
 // Keeps the only worker of a queue busy until it is released.
 class Blocker {
  public:
   explicit Blocker(WorkQueue& queue) {
-    WorkItem item{.run = [started = &started_, gate = gate_.get_future().share()](
-                             const absl::Status&, absl::Duration) {
-      started->set_value();
-      gate.wait();
-    }};
-    EXPECT_TRUE(queue.Submit(std::move(item)).ok());
+    queue.Submit(QueryThat(
+        [started = &started_, gate = gate_.get_future().share()] {
+          started->set_value();
+          gate.wait();
+        },
+        [](const absl::Status&) {}));
     started_.get_future().wait();
   }
   void Release() { gate_.set_value(); }
@@ -79,80 +89,84 @@ class Blocker {
   std::promise<void> gate_;
 };
 
-WorkItem Reporting(std::promise<absl::Status>& result, const WorkCost& cost = {1, 1}) {
-  return {.cost = cost, .run = [&result](const absl::Status& status, absl::Duration) {
-            result.set_value(OwnStatus(status));
-          }};
+Query Reporting(std::promise<absl::Status>& result, const WorkCost& cost = {1, 1}) {
+  Query query = QueryThat(
+      [] {}, [&result](const absl::Status& status) { result.set_value(OwnStatus(status)); });
+  query.cost = cost;
+  return query;
 }
 
-TEST(WorkQueue, RunsEveryItemOnceOnManyThreads) {
+TEST(WorkQueue, RunsEveryQueryOnceOnManyThreads) {
   Metrics metrics;
-  std::atomic<int> ran{0};
+  std::atomic<int> ran{0}, done{0};
   {
-    WorkQueue queue({.max_items = 10'000}, 4, metrics);
+    WorkQueue queue({.max_queries = 10'000}, {}, 4, metrics);
     std::vector<std::thread> producers;
     for (int p = 0; p < 4; ++p) {
       producers.emplace_back([&] {
         for (int i = 0; i < 200; ++i) {
-          EXPECT_TRUE(queue
-                          .Submit({.run = [&ran](const absl::Status&,
-                                                 absl::Duration) { ran.fetch_add(1); }})
-                          .ok());
+          queue.Submit(QueryThat([&] { ran.fetch_add(1); },
+                                 [&](const absl::Status&) { done.fetch_add(1); }));
         }
       });
     }
     for (std::thread& producer : producers) producer.join();
   }
-  EXPECT_EQ(ran.load(), 800);
+  EXPECT_EQ(done.load(), 800);
+  EXPECT_LE(ran.load(), 800);  // what was left at the end was dropped
 }
 
 TEST(WorkQueue, RefusesWhenFullAndTakesAgainAfterwards) {
   Metrics metrics;
-  WorkQueue queue({.max_items = 2}, 1, metrics);
+  WorkQueue queue({.max_queries = 2}, {}, 1, metrics);
   Blocker blocker(queue);
-  std::promise<absl::Status> first, second, third;
-  EXPECT_TRUE(queue.Submit(Reporting(first)).ok());
-  EXPECT_TRUE(queue.Submit(Reporting(second)).ok());
-  EXPECT_TRUE(absl::IsUnavailable(queue.Submit(Reporting(third))));
-  WorkItem admitted = Reporting(third);
+  std::promise<absl::Status> first, second, third, fourth;
+  queue.Submit(Reporting(first));
+  queue.Submit(Reporting(second));
+  queue.Submit(Reporting(third));
+  EXPECT_TRUE(absl::IsUnavailable(third.get_future().get()));
+  Query admitted = Reporting(fourth);
   admitted.admitted = true;
-  EXPECT_TRUE(queue.Submit(std::move(admitted)).ok());
+  queue.Submit(std::move(admitted));
   blocker.Release();
   EXPECT_TRUE(first.get_future().get().ok());
   EXPECT_TRUE(second.get_future().get().ok());
-  EXPECT_TRUE(third.get_future().get().ok());
+  EXPECT_TRUE(fourth.get_future().get().ok());
 }
 
 TEST(WorkQueue, WhatWaitsCountsUntilItRuns) {
   Metrics metrics;
-  WorkQueue queue({.max_items = 10, .max_cost = {.evaluations = 10, .bytes = 100}}, 1, metrics);
+  WorkQueue queue({.max_queries = 10, .max_cost = {.evaluations = 10, .bytes = 100}}, {}, 1,
+                  metrics);
   for (const WorkCost& whole : {WorkCost{10, 0}, WorkCost{0, 100}}) {
     Blocker blocker(queue);
-    std::promise<absl::Status> first, second, third;
-    EXPECT_TRUE(queue.Submit(Reporting(first, whole)).ok());
-    EXPECT_TRUE(absl::IsUnavailable(queue.Submit(Reporting(second, whole))));
+    std::promise<absl::Status> first, second, third, fourth;
+    queue.Submit(Reporting(first, whole));
+    queue.Submit(Reporting(second, whole));
+    EXPECT_TRUE(absl::IsUnavailable(second.get_future().get()));
     blocker.Release();
     EXPECT_TRUE(first.get_future().get().ok());
     Blocker next(queue);
-    EXPECT_TRUE(queue.Submit(Reporting(second, {})).ok());  // no longer empty, but nothing counts
-    EXPECT_TRUE(queue.Submit(Reporting(third, whole)).ok());
+    queue.Submit(Reporting(third, {}));  // no longer empty, but nothing counts
+    queue.Submit(Reporting(fourth, whole));
     next.Release();
     EXPECT_TRUE(third.get_future().get().ok());
+    EXPECT_TRUE(fourth.get_future().get().ok());
   }
 }
 
 TEST(WorkQueue, DropsWhatIsTooLateOrNotWanted) {
   Metrics metrics;
-  WorkQueue queue({}, 1, metrics);
+  WorkQueue queue({}, {}, 1, metrics);
   Blocker blocker(queue);
   std::promise<absl::Status> late, cancelled;
-  WorkItem late_item = Reporting(late);
-  late_item.deadline = absl::Now() + absl::Milliseconds(5);
+  Query late_query = Reporting(late);
+  late_query.deadline = absl::Now() + absl::Milliseconds(5);
   std::stop_source stop;
-  WorkItem cancelled_item = Reporting(cancelled);
-  cancelled_item.stop = stop.get_token();
-  EXPECT_TRUE(queue.Submit(std::move(late_item)).ok());
-  EXPECT_TRUE(queue.Submit(std::move(cancelled_item)).ok());
+  Query cancelled_query = Reporting(cancelled);
+  cancelled_query.stop = stop.get_token();
+  queue.Submit(std::move(late_query));
+  queue.Submit(std::move(cancelled_query));
   stop.request_stop();
   absl::SleepFor(absl::Milliseconds(10));
   blocker.Release();
@@ -162,17 +176,111 @@ TEST(WorkQueue, DropsWhatIsTooLateOrNotWanted) {
 
 TEST(WorkQueue, DrainsThenDropsTheRest) {
   Metrics metrics;
-  auto queue = std::make_unique<WorkQueue>(QueueLimits{}, 1, metrics);
+  auto queue = std::make_unique<WorkQueue>(QueueLimits{}, BatchLimits{}, 1, metrics);
   Blocker blocker(*queue);
   std::promise<absl::Status> waiting, refused;
-  EXPECT_TRUE(queue->Submit(Reporting(waiting)).ok());
+  queue->Submit(Reporting(waiting));
   queue->Drain();
-  EXPECT_TRUE(absl::IsUnavailable(queue->Submit(Reporting(refused))));
+  queue->Submit(Reporting(refused));
+  EXPECT_TRUE(absl::IsUnavailable(refused.get_future().get()));
   std::thread shutdown([&] { queue->Shutdown(); });
   absl::SleepFor(absl::Milliseconds(20));  // the queue is closed while its worker is still busy
   blocker.Release();
   EXPECT_TRUE(absl::IsUnavailable(waiting.get_future().get()));
   shutdown.join();
+}
+
+// Part i of a batch; its answer is the number of parts that were computed with it.
+struct CountingPart final : BatchPart {
+  int together = 0;
+  bool bad = false;
+  bool throws = false;
+  std::stop_source stop;
+  std::promise<absl::Status> result;
+};
+
+std::vector<absl::Status> CountTogether(const ServedModel&, std::span<BatchPart* const> parts) {
+  std::vector<absl::Status> statuses;
+  for (BatchPart* const part : parts) {
+    auto& counting = static_cast<CountingPart&>(*part);
+    if (counting.throws) throw std::bad_alloc();
+    counting.together = static_cast<int>(parts.size());
+    statuses.push_back(counting.bad ? absl::InvalidArgumentError("bad") : absl::OkStatus());
+  }
+  return statuses;
+}
+
+Query PartOf(CountingPart& part) {
+  Query query = Reporting(part.result);
+  query.compute = {};
+  query.compute_together = &CountTogether;
+  query.part = &part;
+  query.stop = part.stop.get_token();
+  return query;
+}
+
+class BatchTest : public testing::Test {
+ protected:
+  class BatchMetrics : public Metrics {
+   public:
+    void BatchComputed(const std::string&, std::uint64_t, Operation,
+                       std::int64_t queries) override {
+      batches.push_back(queries);
+    }
+    void Computed(const std::string&, std::uint64_t, const Computation&) override { ++computed; }
+    std::vector<std::int64_t> batches;
+    int computed = 0;
+  };
+
+  // Submits the parts while the only worker is busy, and waits for their ends.
+  std::vector<absl::Status> Run(std::span<CountingPart> parts, const BatchLimits& limits = {}) {
+    WorkQueue queue({}, limits, 1, metrics_);
+    Blocker blocker(queue);
+    for (CountingPart& part : parts) queue.Submit(PartOf(part));
+    blocker.Release();
+    std::vector<absl::Status> statuses;
+    for (CountingPart& part : parts) statuses.push_back(part.result.get_future().get());
+    return statuses;
+  }
+
+  BatchMetrics metrics_;
+};
+
+TEST_F(BatchTest, WhatWaitsIsComputedTogether) {
+  CountingPart parts[5];
+  for (const absl::Status& status : Run(parts)) EXPECT_TRUE(status.ok()) << status;
+  for (const CountingPart& part : parts) EXPECT_EQ(part.together, 5);
+  EXPECT_EQ(metrics_.batches, std::vector<std::int64_t>{5});
+  EXPECT_EQ(metrics_.computed, 1 + 5);  // the blocker's, too
+}
+
+TEST_F(BatchTest, TheLimitsCutAndTheRestComesNext) {
+  CountingPart parts[5];
+  for (const absl::Status& status : Run(parts, {.max_evaluations = 2})) EXPECT_TRUE(status.ok());
+  EXPECT_EQ(metrics_.batches, (std::vector<std::int64_t>{2, 2, 1}));
+}
+
+TEST_F(BatchTest, ABadOrCancelledOneHarmsNoOther) {
+  CountingPart parts[4];
+  parts[1].bad = true;
+  parts[2].stop.request_stop();
+  const std::vector<absl::Status> statuses = Run(parts);
+  EXPECT_TRUE(statuses[0].ok());
+  EXPECT_TRUE(absl::IsInvalidArgument(statuses[1])) << statuses[1];
+  EXPECT_TRUE(absl::IsCancelled(statuses[2])) << statuses[2];
+  EXPECT_TRUE(statuses[3].ok());
+  EXPECT_EQ(parts[0].together, 3);  // a cancelled one is not computed
+  EXPECT_EQ(metrics_.batches, std::vector<std::int64_t>{3});
+}
+
+TEST_F(BatchTest, AnExceptionIsThatOfItsThrower) {
+  CountingPart parts[3];
+  parts[1].throws = true;
+  const std::vector<absl::Status> statuses = Run(parts);
+  EXPECT_TRUE(statuses[0].ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(statuses[1])) << statuses[1];
+  EXPECT_TRUE(statuses[2].ok());
+  EXPECT_EQ(parts[2].together, 1);
 }
 
 }  // namespace

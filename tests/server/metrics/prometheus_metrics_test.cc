@@ -54,12 +54,16 @@ TEST(PrometheusMetrics, SeriesOfAModelLiveAsLongAsTheModel) {
                    {Operation::kScore, 5, absl::Milliseconds(1), absl::Milliseconds(2)});
   metrics.Computed("moons", 1,
                    {Operation::kScore, 7, absl::Milliseconds(1), absl::Milliseconds(2)});
+  metrics.BatchComputed("moons", 1, Operation::kScore, 3);
+  metrics.BatchComputed("moons", 1, Operation::kScore, 2);
   metrics.QueryEnded("moons", 1, Operation::kScore, absl::StatusCode::kOk);
   const std::string labels = "model=\"moons\",op=\"score\",version=\"1\"";
   const std::string status = "model=\"moons\",op=\"score\",status=\"OK\",version=\"1\"";
   EXPECT_TRUE(Has(Text(metrics), "millrace_rows_total{" + labels + "} 12"));
   EXPECT_TRUE(Has(Text(metrics), "millrace_queue_seconds_count{" + labels + "} 2"));
   EXPECT_TRUE(Has(Text(metrics), "millrace_compute_seconds_count{" + labels + "} 2"));
+  EXPECT_TRUE(Has(Text(metrics), "millrace_batch_requests_sum{" + labels + "} 5"));
+  EXPECT_TRUE(Has(Text(metrics), "millrace_batch_requests_count{" + labels + "} 2"));
   EXPECT_TRUE(Has(Text(metrics), "millrace_requests_total{" + status + "} 1"));
 
   TrainingReport report;
@@ -89,6 +93,7 @@ TEST(PrometheusMetrics, NoEventBringsAnUnknownModelIn) {
   PrometheusMetrics metrics("1");
   metrics.Computed("ghost", 1,
                    {Operation::kScore, 5, absl::Milliseconds(1), absl::Milliseconds(2)});
+  metrics.BatchComputed("ghost", 1, Operation::kScore, 3);
   metrics.QueryEnded("ghost", 1, Operation::kScore, absl::StatusCode::kOk);
   TrainingReport report;
   report.fit.rows = 1;

@@ -77,7 +77,7 @@ TEST(Overload, AFullQueueIsUnavailable) {
   };
   const auto log_prob = [](InProcessServer& server) { return LogProb(server); };
   const Case cases[] = {
-      {"--max_queue_requests", [](Config& c) { c.queue.max_items = 1; }, log_prob},
+      {"--max_queue_requests", [](Config& c) { c.queue.max_queries = 1; }, log_prob},
       // Far more than the evaluations of two rows, less than those of two rows' contributions.
       {"--max_queue_evaluations", [](Config& c) { c.queue.max_cost.evaluations = 2000; },
        Contributions},

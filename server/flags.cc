@@ -83,6 +83,8 @@ ABSL_FLAG(std::int64_t, max_sample_rows, Defaults().limits.max_sample_rows,
           "Most rows of one Sample.");
 ABSL_FLAG(int, max_sample_streams, Defaults().max_sample_streams,
           "Open Sample calls; more are UNAVAILABLE.");
+ABSL_FLAG(int, max_log_prob_streams, Defaults().max_log_prob_streams,
+          "Open StreamLogProb calls; more are UNAVAILABLE.");
 ABSL_FLAG(std::int64_t, max_train_rows, Defaults().limits.max_train_rows,
           "Most rows of a training table.");
 ABSL_FLAG(std::int64_t, max_train_bytes, Defaults().limits.max_train_bytes,
@@ -103,11 +105,13 @@ ABSL_FLAG(
     "computed at once, counted as for --max_request_evaluations; answers do not depend on it. At "
     "most 1: each alone.");
 ABSL_FLAG(absl::Duration, max_deadline, Defaults().max_deadline,
-          "Longest time for one call other than Train and FitDensity, whatever the caller allows.");
+          "Longest time for one call other than Train, FitDensity and StreamLogProb, whatever the "
+          "caller allows.");
 ABSL_FLAG(
     absl::Duration, upload_idle_timeout, Defaults().upload_idle_timeout,
-    "Longest wait for the next message of a table that is sent to Train, or for the values of "
-    "a density from a caller of FitDensity; beyond: DEADLINE_EXCEEDED.");
+    "Longest wait for the next message of a table that is sent to Train, for the values of a "
+    "density from a caller of FitDensity, or for a caller of StreamLogProb to send rows or take "
+    "a reply; beyond: DEADLINE_EXCEEDED.");
 ABSL_FLAG(absl::Duration, keepalive_time, Defaults().keepalive_time,
           "A connection that is silent for so long is asked for a sign of life.");
 ABSL_FLAG(absl::Duration, keepalive_timeout, Defaults().keepalive_timeout,
@@ -141,7 +145,8 @@ const std::vector<FlagGroup>& FlagGroups() {
        {"max_message_bytes", "max_request_rows", "max_request_evaluations", "max_columns",
         "max_sample_rows", "max_train_rows", "max_train_bytes", "max_parameters"}},
       {"Limits of the server (beyond: UNAVAILABLE)",
-       {"max_queue_requests", "max_queue_evaluations", "max_queue_bytes", "max_sample_streams"}},
+       {"max_queue_requests", "max_queue_evaluations", "max_queue_bytes", "max_sample_streams",
+        "max_log_prob_streams"}},
       {"Limits of time (beyond: DEADLINE_EXCEEDED, or the connection is closed)",
        {"max_deadline", "upload_idle_timeout", "keepalive_time", "keepalive_timeout"}},
       {"Shutdown and logs", {"drain_delay", "shutdown_grace", "log_format"}}};
@@ -225,6 +230,7 @@ absl::StatusOr<Config> ConfigFromFlags(int argc, char** argv) {
   config.worker_threads = absl::GetFlag(FLAGS_worker_threads);
   config.max_trainings = absl::GetFlag(FLAGS_max_trainings);
   config.max_sample_streams = absl::GetFlag(FLAGS_max_sample_streams);
+  config.max_log_prob_streams = absl::GetFlag(FLAGS_max_log_prob_streams);
   config.limits = {.max_message_bytes = absl::GetFlag(FLAGS_max_message_bytes),
                    .max_request_rows = absl::GetFlag(FLAGS_max_request_rows),
                    .max_request_evaluations = absl::GetFlag(FLAGS_max_request_evaluations),

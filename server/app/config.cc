@@ -59,6 +59,8 @@ absl::Status Validate(const Config& config) {
   MILLRACE_RETURN_IF_ERROR(CheckRange("worker_threads", config.worker_threads, 1, 1024));
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_trainings", config.max_trainings, 1, 1024));
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_sample_streams", config.max_sample_streams, 1, 100'000));
+  MILLRACE_RETURN_IF_ERROR(
+      CheckRange("max_log_prob_streams", config.max_log_prob_streams, 1, 100'000));
   MILLRACE_RETURN_IF_ERROR(CheckLimits(config.limits));
   MILLRACE_RETURN_IF_ERROR(
       CheckRange("max_queue_requests", config.queue.max_queries, 1, 1'000'000));

@@ -30,10 +30,11 @@ struct Config {
   std::string address = "127.0.0.1:50051";
   std::string metrics_address = "127.0.0.1:9464";  // empty: no metrics are exposed
   std::string model_dir = "./models";
-  int compute_threads = 0;       // of the backend; 0: the CPU quota of the cgroup, else all cores
-  int worker_threads = 2;        // queries computed at once
-  int max_trainings = 2;         // trainings at once
-  int max_sample_streams = 256;  // open Sample calls
+  int compute_threads = 0;        // of the backend; 0: the CPU quota of the cgroup, else all cores
+  int worker_threads = 2;         // queries computed at once
+  int max_trainings = 2;          // trainings at once
+  int max_sample_streams = 256;   // open Sample calls
+  int max_log_prob_streams = 64;  // open StreamLogProb calls
   Limits limits;
   QueueLimits queue;
   BatchLimits batch;

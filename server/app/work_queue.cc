@@ -111,8 +111,11 @@ void WorkQueue::Work() {
 }
 
 void WorkQueue::Drain() {
-  const std::lock_guard lock(mutex_);
-  if (phase_ == Phase::kOpen) phase_ = Phase::kDraining;
+  {
+    const std::lock_guard lock(mutex_);
+    if (phase_ == Phase::kOpen) phase_ = Phase::kDraining;
+  }
+  draining_.request_stop();
 }
 
 void WorkQueue::Shutdown() {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <list>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -45,6 +46,8 @@ class WorkQueue {
 
   // From here on only admitted queries are taken.
   void Drain();
+  // Requested when that begins.
+  std::stop_token draining() const { return draining_.get_token(); }
   // Drops what waits, finishes what runs, ends the threads. Not from a worker.
   void Shutdown();
 
@@ -58,6 +61,7 @@ class WorkQueue {
   const QueueLimits limits_;
   const BatchLimits batch_;
   Metrics& metrics_;
+  std::stop_source draining_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::list<WaitingQuery> waiting_;  // guarded by mutex_, as the next two

@@ -8,6 +8,7 @@
 #include "server/rpc/call.h"
 #include "server/rpc/density_queries.h"
 #include "server/rpc/fit_density_stream.h"
+#include "server/rpc/log_prob_stream.h"
 #include "server/rpc/sample_stream.h"
 #include "server/rpc/train_stream.h"
 
@@ -63,6 +64,11 @@ grpc::ServerUnaryReactor* DensityService::LogProb(Context* context,
                                                   const v1::LogProbRequest* request,
                                                   v1::LogProbResponse* response) {
   return Ask(kLogProb, Operation::kLogProb, app_, context, request, response);
+}
+
+grpc::ServerBidiReactor<v1::StreamLogProbRequest, v1::StreamLogProbResponse>*
+DensityService::StreamLogProb(Context* context) {
+  return StartLogProbStream(app_, context, open_log_prob_streams_);
 }
 
 grpc::ServerUnaryReactor* DensityService::Interpolate(Context* context,

@@ -11,14 +11,16 @@ namespace millrace {
 
 // The methods as gRPC's callback API has them, but that Train gets its messages as bytes; see
 // StartTrainStream.
-using DensityCallbackService = v1::DensityService::WithRawCallbackMethod_Train<
-    v1::DensityService::WithCallbackMethod_LogProb<v1::DensityService::WithCallbackMethod_Sample<
-        v1::DensityService::WithCallbackMethod_Interpolate<
-            v1::DensityService::WithCallbackMethod_Score<
-                v1::DensityService::WithCallbackMethod_Encode<
-                    v1::DensityService::WithCallbackMethod_Decode<
-                        v1::DensityService::WithCallbackMethod_FitDensity<
-                            v1::DensityService::Service>>>>>>>>;
+using DensityCallbackService =
+    v1::DensityService::WithRawCallbackMethod_Train<v1::DensityService::WithCallbackMethod_LogProb<
+        v1::DensityService::WithCallbackMethod_StreamLogProb<
+            v1::DensityService::WithCallbackMethod_Sample<
+                v1::DensityService::WithCallbackMethod_Interpolate<
+                    v1::DensityService::WithCallbackMethod_Score<
+                        v1::DensityService::WithCallbackMethod_Encode<
+                            v1::DensityService::WithCallbackMethod_Decode<
+                                v1::DensityService::WithCallbackMethod_FitDensity<
+                                    v1::DensityService::Service>>>>>>>>>;
 
 // DensityService of proto/millrace/v1. Thread-safe. `app` outlives the service and all its calls.
 class DensityService final : public DensityCallbackService {
@@ -33,6 +35,8 @@ class DensityService final : public DensityCallbackService {
       Context* context) override;
   grpc::ServerUnaryReactor* LogProb(Context* context, const v1::LogProbRequest* request,
                                     v1::LogProbResponse* response) override;
+  grpc::ServerBidiReactor<v1::StreamLogProbRequest, v1::StreamLogProbResponse>* StreamLogProb(
+      Context* context) override;
   grpc::ServerWriteReactor<v1::SampleResponse>* Sample(Context* context,
                                                        const v1::SampleRequest* request) override;
   grpc::ServerUnaryReactor* Interpolate(Context* context, const v1::InterpolateRequest* request,
@@ -45,7 +49,8 @@ class DensityService final : public DensityCallbackService {
                                    v1::DecodeResponse* response) override;
 
   const App app_;
-  std::atomic<int> open_samples_{0};  // Sample calls that hold memory
+  std::atomic<int> open_samples_{0};           // Sample calls that hold memory
+  std::atomic<int> open_log_prob_streams_{0};  // StreamLogProb calls that do
 };
 
 }  // namespace millrace

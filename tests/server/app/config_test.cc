@@ -32,6 +32,7 @@ TEST(Config, NamesTheFlagThatIsWrong) {
       {"--worker_threads", [](Config& c) { c.worker_threads = 0; }},
       {"--max_trainings", [](Config& c) { c.max_trainings = 0; }},
       {"--max_sample_streams", [](Config& c) { c.max_sample_streams = 0; }},
+      {"--max_log_prob_streams", [](Config& c) { c.max_log_prob_streams = 0; }},
       {"--max_message_bytes",
        [](Config& c) { c.limits.max_message_bytes = std::int64_t{1} << 31; }},
       {"--max_request_rows", [](Config& c) { c.limits.max_request_rows = 0; }},

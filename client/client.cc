@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/call.h"
 #include "client/channel.h"
+#include "client/parts.h"
 #include "client/status.h"
 #include "client/wire.h"
 
@@ -18,17 +18,6 @@ namespace {
 // fewer go into one.
 constexpr std::int64_t kConditionalRows = 256;
 constexpr std::int64_t kConditionalElements = 16384;
-
-std::int64_t RowsPerRequest(const ClientOptions& options, int cols) {
-  const std::int64_t row_bytes = std::int64_t{cols} * static_cast<std::int64_t>(sizeof(double));
-  return std::max<std::int64_t>(1,
-                                std::min(options.request_rows, options.request_bytes / row_bytes));
-}
-
-// Numbers of a row and its condition.
-int WidthOf(const Table& rows, const Table& context) {
-  return std::max(rows.cols, 1) + std::max(context.cols, 0);
-}
 
 template <typename Request>
 Request RequestFor(const ModelRef& model) {
@@ -41,20 +30,6 @@ Request RequestFor(const ModelRef& model) {
 template <typename Names>
 void SetNames(const Names& names, Table& table) {
   if (names.size() > 0) table.column_names.assign(names.begin(), names.end());
-}
-
-absl::Status Malformed(const char* method, const char* field, std::int64_t got, std::int64_t want) {
-  return absl::InternalError(absl::StrCat("the server's reply to ", method, " has ", got,
-                                          " entries in ", field, " for ", want, " rows"));
-}
-
-// Adds the next `count` entries of a reply to a result.
-template <typename Field, typename Vector>
-absl::Status Append(const char* method, const char* name, const Field& field, std::int64_t count,
-                    Vector& out) {
-  if (field.size() != count) return Malformed(method, name, field.size(), count);
-  out.insert(out.end(), field.begin(), field.end());
-  return absl::OkStatus();
 }
 
 absl::Status AppendRows(const char* method, const v1::Matrix& matrix, std::int64_t count,
@@ -81,30 +56,6 @@ template <typename Request>
 void SetRows(const Table& table, std::int64_t begin, std::int64_t count, Request& request) {
   *request.mutable_rows() = ToMatrix(table, begin, count);
   *request.mutable_column_names() = {table.column_names.begin(), table.column_names.end()};
-}
-
-// The conditions of rows [begin, begin + count) of a table, in a request.
-template <typename Request>
-void SetPartOfContext(const Table& context, std::int64_t begin, std::int64_t count,
-                      Request& request) {
-  if (context.rows == 0) return;
-  SetContext(context, context.rows == 1 ? 0 : begin, context.rows == 1 ? 1 : count, request);
-}
-
-absl::Status CheckContext(const Table& context, std::int64_t rows) {
-  if (context.rows == 0 && context.cols == 0) return absl::OkStatus();
-  if (absl::Status status = CheckTable(context); !status.ok()) return status;
-  if (context.rows == 1 || context.rows == rows) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("context has ", context.rows, " rows for ", rows,
-                                                 ": one for each, or 1 for all"));
-}
-
-// Whether fewer rows may pass: the server names their number, or the message is too large for gRPC,
-// which gives no detail.
-bool MayBeTooManyRows(const absl::Status& status) {
-  if (!absl::IsResourceExhausted(status)) return false;
-  const auto detail = ErrorDetailOf(status);
-  return !detail || absl::EndsWith(detail->field(), ".rows");
 }
 
 // Sends `table` with its context in parts of at most `part_rows` rows, from where the server finds
@@ -165,7 +116,7 @@ absl::StatusOr<LogProbResult> Client::LogProb(const ModelRef& model, const Table
   LogProbResult result;
   const auto version =
       InParts(*density_, &v1::DensityService::Stub::LogProb, RequestFor<v1::LogProbRequest>(model),
-              rows, context, RowsPerRequest(options_, WidthOf(rows, context)), options_, call,
+              rows, context, RowsPerMessage(options_, rows, context), options_, call,
               [&result](const v1::LogProbResponse& response, std::int64_t count) {
                 absl::Status status =
                     Append("LogProb", "log_prob", response.log_prob(), count, result.log_prob);
@@ -184,7 +135,7 @@ absl::StatusOr<ScoreResult> Client::Score(const ModelRef& model, const Table& ro
   auto request = RequestFor<v1::ScoreRequest>(model);
   if (options.false_positive_rate) request.set_false_positive_rate(*options.false_positive_rate);
   request.set_contributions(options.contributions);
-  std::int64_t part_rows = RowsPerRequest(options_, WidthOf(rows, context));
+  std::int64_t part_rows = RowsPerMessage(options_, rows, context);
   if (options.contributions == v1::CONTRIBUTIONS_CONDITIONAL) {
     part_rows =
         std::min(part_rows, std::clamp<std::int64_t>(kConditionalElements / std::max(rows.cols, 1),
@@ -209,7 +160,7 @@ absl::StatusOr<TransformResult> Client::Encode(const ModelRef& model, const Tabl
   TransformResult result;
   const auto version =
       InParts(*density_, &v1::DensityService::Stub::Encode, RequestFor<v1::EncodeRequest>(model),
-              rows, context, RowsPerRequest(options_, WidthOf(rows, context)), options_, call,
+              rows, context, RowsPerMessage(options_, rows, context), options_, call,
               [&result](const v1::EncodeResponse& response, std::int64_t count) {
                 return AppendRows("Encode", response.latents(), count, result.rows);
               });
@@ -224,7 +175,7 @@ absl::StatusOr<TransformResult> Client::Decode(const ModelRef& model, const Tabl
   TransformResult result;
   const auto version =
       InParts(*density_, &v1::DensityService::Stub::Decode, RequestFor<v1::DecodeRequest>(model),
-              latents, context, RowsPerRequest(options_, WidthOf(latents, context)), options_, call,
+              latents, context, RowsPerMessage(options_, latents, context), options_, call,
               [&result](const v1::DecodeResponse& response, std::int64_t count) {
                 SetNames(response.column_names(), result.rows);
                 return AppendRows("Decode", response.rows(), count, result.rows);

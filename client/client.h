@@ -94,6 +94,18 @@ using TableSource = std::function<absl::StatusOr<Table>()>;
 // Takes a piece; an error ends the call with that error.
 using TableSink = std::function<absl::Status(const Table&)>;
 
+// Rows, and the condition of each or one for all of them; no context for models without conditions.
+struct RowsPiece {
+  Table rows;
+  Table context = {};
+};
+
+// Gives rows piece by piece, a piece without rows after the last. All pieces have the same columns.
+using RowsSource = std::function<absl::StatusOr<RowsPiece>()>;
+
+// Takes a piece with its answer; an error ends the call with that error.
+using LogProbSink = std::function<absl::Status(const RowsPiece&, const LogProbResult&)>;
+
 // Hears of every message of a training (accepted, progress, done), on the calling thread.
 using TrainObserver = std::function<void(const v1::TrainResponse&)>;
 
@@ -141,6 +153,16 @@ class Client {
   absl::StatusOr<LogProbResult> LogProb(const ModelRef& model, const Table& rows,
                                         const Table& context = {},
                                         const CallOptions& call = {}) const;
+  // Any number of rows, at least one, in memory for a few pieces: sent while earlier ones are
+  // computed, and handed on with their answers in order. Source and sink are called on this thread.
+  // The timeout bounds the wait for each reply, not the whole. Where the stream breaks with
+  // UNAVAILABLE, or because the source was silent for too long, it goes on in another from the
+  // first row without an answer; options.max_attempts counts from the last answer on. Returns the
+  // version, the same for all rows.
+  absl::StatusOr<std::uint64_t> LogProb(const ModelRef& model, const RowsSource& source,
+                                        const LogProbSink& sink,
+                                        const CallOptions& call = {}) const;
+
   absl::StatusOr<ScoreResult> Score(const ModelRef& model, const Table& rows,
                                     const ScoreOptions& options = {}, const Table& context = {},
                                     const CallOptions& call = {}) const;

@@ -19,14 +19,14 @@ struct ClientOptions {
   std::string target = "localhost:50051";  // gRPC name syntax: host:port, dns:///…, unix:…
   std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr;  // null: plain text
 
-  // Of one request, its repetitions included; of Sample, of the wait for each message: the stream
-  // may last as long as rows keep coming and the caller takes to use them, within what the server
-  // grants (its --max_deadline).
+  // Of one request, its repetitions included; of Sample and LogProb's streams, of the wait for each
+  // message: the stream may last as long as rows keep coming and the caller takes to use them,
+  // within what the server grants Sample (its --max_deadline).
   absl::Duration timeout = absl::Seconds(60);
   absl::Duration train_timeout = absl::Hours(24);  // of one training, upload included
 
   // Calls that change nothing are repeated on UNAVAILABLE, by gRPC's own retry policy: after random
-  // waits of at most initial_backoff, then twice as much each time up to max_backoff. A stream is
+  // waits of at most initial_backoff, then twice as much each time up to max_backoff. Sample is
   // repeated only until its first message arrives.
   int max_attempts = 5;  // first one included, 1 to 5; 1 repeats nothing
   absl::Duration initial_backoff = absl::Milliseconds(100);

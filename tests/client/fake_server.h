@@ -28,6 +28,8 @@ struct FakeServer final : v1::DensityService::Service, v1::ModelService::Service
   using TrainStream = grpc::ServerReaderWriter<v1::TrainResponse, v1::TrainRequest>;
   using FitStream = grpc::ServerReaderWriter<v1::FitDensityResponse, v1::FitDensityRequest>;
   using SampleStream = grpc::ServerWriter<v1::SampleResponse>;
+  using LogProbStream =
+      grpc::ServerReaderWriter<v1::StreamLogProbResponse, v1::StreamLogProbRequest>;
 
   std::atomic<int> calls = 0;
   Hook<v1::LogProbRequest, v1::LogProbResponse> log_prob;
@@ -41,6 +43,10 @@ struct FakeServer final : v1::DensityService::Service, v1::ModelService::Service
   std::function<grpc::Status(Context&, TrainStream&)> train;
   std::function<grpc::Status(Context&, FitStream&)> fit_density;
   std::function<grpc::Status(Context&, const v1::SampleRequest&, SampleStream&)> sample;
+
+  // Without it StreamLogProb asks log_prob about each message, the first one's model and columns
+  // given; each counts as a call.
+  std::function<grpc::Status(Context&, LogProbStream&)> stream_log_prob;
 
   FakeServer() {
     int port = 0;
@@ -104,6 +110,33 @@ struct FakeServer final : v1::DensityService::Service, v1::ModelService::Service
   grpc::Status FitDensity(Context* c, FitStream* s) override { return Run(fit_density, *c, *s); }
   grpc::Status Sample(Context* c, const v1::SampleRequest* q, SampleStream* s) override {
     return Run(sample, *c, *q, *s);
+  }
+
+  grpc::Status StreamLogProb(Context* c, LogProbStream* s) override {
+    if (stream_log_prob) return Run(stream_log_prob, *c, *s);
+    v1::StreamLogProbRequest message;
+    v1::LogProbRequest request;
+    for (std::uint64_t first_row = 0; s->Read(&message); first_row += request.rows().rows()) {
+      if (first_row == 0) {
+        request.set_name(message.name());
+        request.set_version(message.version());
+        *request.mutable_column_names() = message.column_names();
+        *request.mutable_context_column_names() = message.context_column_names();
+      }
+      *request.mutable_rows() = message.rows();
+      request.clear_context();
+      if (message.has_context()) *request.mutable_context() = message.context();
+      v1::LogProbResponse answer;
+      const grpc::Status status = Run(log_prob, *c, request, answer);
+      if (!status.ok()) return status;
+      v1::StreamLogProbResponse reply;
+      reply.set_version(answer.version());
+      reply.set_first_row(first_row);
+      *reply.mutable_log_prob() = answer.log_prob();
+      *reply.mutable_out_of_support() = answer.out_of_support();
+      s->Write(reply);
+    }
+    return grpc::Status::OK;
   }
 
   std::unique_ptr<grpc::Server> server_;

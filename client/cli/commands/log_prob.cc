@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // millrace log-prob
+#include <deque>
 #include <iostream>
 #include <memory>
+#include <utility>
 
 #include "client/cli/commands/column_split.h"
 #include "client/cli/commands/command.h"
@@ -53,24 +55,28 @@ absl::Status Run(const Flags& flags) {
   const bool write_rows = !flags.mean || flags.output.path != "-";
   std::unique_ptr<TableWriter> writer;
   MeanOf mean;
-  for (std::int64_t first_row = 0;;) {
-    const auto piece = (*reader)->Read(kRowsPerPiece);
+  std::deque<client::Table> pieces;  // on their way
+  const auto read = [&]() -> absl::StatusOr<client::RowsPiece> {
+    auto piece = (*reader)->Read(kRowsPerPiece);
     if (!piece.ok()) return piece.status();
-    if (piece->rows == 0) break;
-    const auto result = client.LogProb(model, split->Rows(*piece), split->Context(*piece));
-    if (!result.ok()) return Locate(result.status(), **reader, first_row);
-    first_row += piece->rows;
-    for (const double value : result->log_prob) mean.Add(value);
-    if (!write_rows) continue;
+    if (piece->rows == 0) return client::RowsPiece{};
+    pieces.push_back(*std::move(piece));
+    return client::RowsPiece{split->Rows(pieces.back()), split->Context(pieces.back())};
+  };
+  const auto write = [&](const client::RowsPiece&, const client::LogProbResult& result) {
+    const client::Table piece = std::move(pieces.front());
+    pieces.pop_front();
+    for (const double value : result.log_prob) mean.Add(value);
+    if (!write_rows) return absl::OkStatus();
     if (!writer) {
       auto opened = flags.output.Open(Columns(flags, **reader));
       if (!opened.ok()) return opened.status();
       writer = *std::move(opened);
     }
-    if (absl::Status status = writer->Write(Rows(flags, *piece, result->log_prob)); !status.ok()) {
-      return status;
-    }
-  }
+    return writer->Write(Rows(flags, piece, result.log_prob));
+  };
+  const auto version = client.LogProb(model, read, write);
+  if (!version.ok()) return Locate(version.status(), **reader, 0);
   if (flags.mean) std::cout << mean.Line();
   return writer ? writer->Close() : absl::OkStatus();
 }

@@ -13,7 +13,8 @@ namespace {
 absl::Status ComputeAlone(const Query& query) {
   return BehindExceptionWall([&query] {
     if (query.compute_together == nullptr) return query.compute();
-    return query.compute_together(*query.model, {&query.part, 1}).front();
+    BatchPart* const part = query.part.get();
+    return query.compute_together(*query.model, {&part, 1}).front();
   });
 }
 
@@ -23,7 +24,7 @@ std::vector<absl::Status> Compute(const std::list<WaitingQuery>& queries) {
   if (queries.size() > 1) {
     const Query& first = queries.front().query;
     std::vector<BatchPart*> parts;
-    for (const WaitingQuery& waiting : queries) parts.push_back(waiting.query.part);
+    for (const WaitingQuery& waiting : queries) parts.push_back(waiting.query.part.get());
     const absl::Status wall = BehindExceptionWall([&] {
       statuses = first.compute_together(*first.model, parts);
       return absl::OkStatus();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <memory>
 #include <span>
 #include <stop_token>
 #include <vector>
@@ -49,7 +50,7 @@ struct Query {
   // In place of `compute`, where what waits for one model and operation may be computed at once;
   // one function for each operation.
   ComputeTogether compute_together = nullptr;
-  BatchPart* part = nullptr;  // lives until `done`
+  std::unique_ptr<BatchPart> part = nullptr;
 
   // Called exactly once, after the work or instead of it: by a worker, or before Submit returns
   // when the queue refuses. Throws nothing.

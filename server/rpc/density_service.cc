@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/rpc/density_service.h"
 
+#include <memory>
 #include <utility>
 
 #include "core/base/status_macros.h"
 #include "server/app/exception_wall.h"
+#include "server/app/query.h"
 #include "server/rpc/call.h"
+#include "server/rpc/density_batch.h"
 #include "server/rpc/density_queries.h"
 #include "server/rpc/fit_density_stream.h"
 #include "server/rpc/log_prob_stream.h"
@@ -25,6 +28,37 @@ constexpr RpcMethod kScore = Unary("Score");
 constexpr RpcMethod kEncode = Unary("Encode");
 constexpr RpcMethod kDecode = Unary("Decode");
 
+// What answers a query: alone, or together with others of its kind.
+template <typename Request, typename Response>
+void SetWork(const ModelHandle& model, const Request* request, Response* response, Query& query) {
+  query.compute = [model, request, response, stop = query.stop] {
+    response->set_name(model->name);
+    response->set_version(model->version);
+    return Answer(*request, *model, stop, response);
+  };
+}
+
+template <typename Request, typename Response>
+void SetBatchedWork(const Request* request, Response* response, Query& query) {
+  using Part = DensityPart<Request, Response>;
+  query.part = std::make_unique<Part>(request, response, query.stop);
+  query.compute_together = &Part::Answer;
+}
+
+void SetWork(const ModelHandle&, const v1::LogProbRequest* request, v1::LogProbResponse* response,
+             Query& query) {
+  SetBatchedWork(request, response, query);
+}
+
+// Contributions take long, and are computed alone.
+void SetWork(const ModelHandle& model, const v1::ScoreRequest* request, v1::ScoreResponse* response,
+             Query& query) {
+  const bool none = request->contributions() == v1::CONTRIBUTIONS_NONE ||
+                    request->contributions() == v1::CONTRIBUTIONS_UNSPECIFIED;
+  none ? SetBatchedWork(request, response, query)
+       : SetWork<v1::ScoreRequest, v1::ScoreResponse>(model, request, response, query);
+}
+
 // One question, one answer: find the model, check what is cheap, hand over to the queue, answer.
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, const App& app,
@@ -37,21 +71,16 @@ grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, cons
     call->call().Uses(operation, model);
     MILLRACE_ASSIGN_OR_RETURN(const QuerySize size,
                               CheckQuery(*request, *model, app.config.limits));
-    const std::stop_token stop = call->call().stop().get_token();
-    app.queue.Submit({.operation = operation,
-                      .model = model,
-                      .rows = size.rows,
-                      .cost = {.evaluations = size.evaluations,
-                               .bytes = static_cast<std::int64_t>(request->ByteSizeLong())},
-                      .deadline = call->call().deadline(),
-                      .stop = stop,
-                      .compute =
-                          [model, request, response, stop] {
-                            response->set_name(model->name);
-                            response->set_version(model->version);
-                            return Answer(*request, *model, stop, response);
-                          },
-                      .done = [call](const absl::Status& status) { call->End(status); }});
+    Query query = {.operation = operation,
+                   .model = model,
+                   .rows = size.rows,
+                   .cost = {.evaluations = size.evaluations,
+                            .bytes = static_cast<std::int64_t>(request->ByteSizeLong())},
+                   .deadline = call->call().deadline(),
+                   .stop = call->call().stop().get_token(),
+                   .done = [call](const absl::Status& status) { call->End(status); }};
+    SetWork(model, request, response, query);
+    app.queue.Submit(std::move(query));
     return absl::OkStatus();
   });
   if (!accepted.ok()) call->End(accepted);

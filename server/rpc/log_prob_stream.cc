@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -18,6 +19,7 @@
 #include "grpcpp/alarm.h"
 #include "server/app/exception_wall.h"
 #include "server/rpc/call.h"
+#include "server/rpc/density_batch.h"
 #include "server/rpc/density_queries.h"
 #include "server/rpc/status.h"
 
@@ -40,6 +42,8 @@ struct Message {
   std::int64_t bytes = 0;
   std::optional<absl::Status> computed = std::nullopt;
 };
+
+using Part = DensityPart<v1::LogProbRequest, v1::LogProbResponse>;
 
 absl::Status CheckUnset(bool is_unset, absl::string_view field) {
   if (is_unset) return absl::OkStatus();
@@ -154,10 +158,9 @@ class LogProbStream final
            .deadline = call_.deadline(),
            .stop = call_.stop().get_token(),
            .admitted = message.first_row > 0,
-           .compute =
-               [this, &message] {
-                 return Answer(message.request, *model_, call_.stop().get_token(), &message.answer);
-               },
+           .compute_together = &Part::Answer,
+           .part =
+               std::make_unique<Part>(&message.request, &message.answer, call_.stop().get_token()),
            .done = [this, &message](const absl::Status& status) { Computed(message, status); }});
       return absl::OkStatus();
     });

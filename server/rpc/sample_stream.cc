@@ -2,12 +2,17 @@
 #include "server/rpc/sample_stream.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
 #include "server/app/exception_wall.h"
+#include "server/app/query.h"
 #include "server/rpc/call.h"
 #include "server/rpc/matrix.h"
 #include "server/rpc/query_rows.h"
@@ -94,32 +99,63 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
                        .deadline = call_.deadline(),
                        .stop = call_.stop().get_token(),
                        .admitted = next_row_ > 0,
-                       .compute = [this, rows] { return Compute(*model_, rows); },
+                       .compute_together = &DrawTogether,
+                       .part = std::make_unique<Chunk>(*this, rows),
                        .done = [this](const absl::Status& status) { Computed(status); }});
   }
 
-  absl::Status Compute(const ServedModel& served, std::int64_t rows) {
-    const double temperature = request_.has_temperature() ? request_.temperature() : 1.0;
+  // A chunk that is to be drawn.
+  struct Chunk final : BatchPart {
+    Chunk(SampleStream& s, std::int64_t r) : stream(s), rows(r) {}
+    SampleStream& stream;
+    const std::int64_t rows;
+  };
+
+  static std::vector<absl::Status> DrawTogether(const ServedModel& served,
+                                                std::span<BatchPart* const> parts) {
+    std::vector<absl::Status> statuses(parts.size());
+    std::vector<std::size_t> places;  // of those that are drawn
+    std::vector<SampleJob> jobs;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const auto& chunk = static_cast<const Chunk&>(*parts[i]);
+      absl::StatusOr<SampleJob> job = chunk.stream.Prepare(served, chunk.rows);
+      statuses[i] = job.status();
+      if (!job.ok()) continue;
+      places.push_back(i);
+      jobs.push_back(*std::move(job));
+    }
+    std::vector<absl::Status> drawn = served.density->SampleMany(jobs);
+    for (std::size_t j = 0; j < jobs.size(); ++j) {
+      const auto& chunk = static_cast<const Chunk&>(*parts[places[j]]);
+      statuses[places[j]] = chunk.stream.Complete(std::move(drawn[j]), chunk.rows);
+    }
+    return statuses;
+  }
+
+  absl::StatusOr<SampleJob> Prepare(const ServedModel& served, std::int64_t rows) {
     if (next_row_ == 0) MILLRACE_RETURN_IF_ERROR(ReadContexts(served));
     chunk_.Clear();
     chunk_.set_name(served.name);
     chunk_.set_version(served.version);
     chunk_.set_first_row(static_cast<std::uint64_t>(next_row_));
-    const Rows<double> repeated = RepeatedContext(next_row_, rows);
-    const int columns = served.density->model().columns.num_columns();
-    absl::Status drawn = served.density->Sample(
-        {.seed = request_.seed(),
-         .first_row = static_cast<std::uint64_t>(next_row_),
-         .temperature = temperature,
-         .context = contexts_.view().rows > 1 ? NumberRows(repeated.view()) : contexts_.view(),
-         .stop = call_.stop().get_token(),
-         .rows = NewMatrix(rows, columns, chunk_.mutable_rows())});
-    if (!drawn.ok()) return WithDefaultField(std::move(drawn), "temperature");
     if (next_row_ == 0) {
       for (const Column& column : served.density->model().columns.columns()) {
         chunk_.add_column_names(column.name);
       }
     }
+    repeated_ = RepeatedContext(next_row_, rows);
+    const int columns = served.density->model().columns.num_columns();
+    return SampleJob{
+        .seed = request_.seed(),
+        .first_row = static_cast<std::uint64_t>(next_row_),
+        .temperature = request_.has_temperature() ? request_.temperature() : 1.0,
+        .context = contexts_.view().rows > 1 ? NumberRows(repeated_.view()) : contexts_.view(),
+        .stop = call_.stop().get_token(),
+        .rows = NewMatrix(rows, columns, chunk_.mutable_rows())};
+  }
+
+  absl::Status Complete(absl::Status drawn, std::int64_t rows) {
+    if (!drawn.ok()) return WithDefaultField(std::move(drawn), "temperature");
     next_row_ += rows;
     return absl::OkStatus();
   }
@@ -172,6 +208,7 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
   std::int64_t chunk_rows_ = 0;
   std::int64_t next_row_ = 0;  // rows computed so far
   RequestRows contexts_;       // of the request, once the first chunk is computed
+  Rows<double> repeated_;      // of the chunk that is drawn: the condition of each row
   v1::SampleResponse chunk_;
 };
 

@@ -190,8 +190,8 @@ TEST(WorkQueue, DrainsThenDropsTheRest) {
   shutdown.join();
 }
 
-// Part i of a batch; its answer is the number of parts that were computed with it.
-struct CountingPart final : BatchPart {
+// What a test says of a query, and hears: how many were computed with it.
+struct Counted {
   int together = 0;
   bool bad = false;
   bool throws = false;
@@ -199,10 +199,15 @@ struct CountingPart final : BatchPart {
   std::promise<absl::Status> result;
 };
 
+struct CountingPart final : BatchPart {
+  explicit CountingPart(Counted* c) : counted(c) {}
+  Counted* counted;
+};
+
 std::vector<absl::Status> CountTogether(const ServedModel&, std::span<BatchPart* const> parts) {
   std::vector<absl::Status> statuses;
   for (BatchPart* const part : parts) {
-    auto& counting = static_cast<CountingPart&>(*part);
+    Counted& counting = *static_cast<CountingPart&>(*part).counted;
     if (counting.throws) throw std::bad_alloc();
     counting.together = static_cast<int>(parts.size());
     statuses.push_back(counting.bad ? absl::InvalidArgumentError("bad") : absl::OkStatus());
@@ -210,11 +215,11 @@ std::vector<absl::Status> CountTogether(const ServedModel&, std::span<BatchPart*
   return statuses;
 }
 
-Query PartOf(CountingPart& part) {
+Query QueryOf(Counted& part) {
   Query query = Reporting(part.result);
   query.compute = {};
   query.compute_together = &CountTogether;
-  query.part = &part;
+  query.part = std::make_unique<CountingPart>(&part);
   query.stop = part.stop.get_token();
   return query;
 }
@@ -233,13 +238,13 @@ class BatchTest : public testing::Test {
   };
 
   // Submits the parts while the only worker is busy, and waits for their ends.
-  std::vector<absl::Status> Run(std::span<CountingPart> parts, const BatchLimits& limits = {}) {
+  std::vector<absl::Status> Run(std::span<Counted> parts, const BatchLimits& limits = {}) {
     WorkQueue queue({}, limits, 1, metrics_);
     Blocker blocker(queue);
-    for (CountingPart& part : parts) queue.Submit(PartOf(part));
+    for (Counted& part : parts) queue.Submit(QueryOf(part));
     blocker.Release();
     std::vector<absl::Status> statuses;
-    for (CountingPart& part : parts) statuses.push_back(part.result.get_future().get());
+    for (Counted& part : parts) statuses.push_back(part.result.get_future().get());
     return statuses;
   }
 
@@ -247,21 +252,21 @@ class BatchTest : public testing::Test {
 };
 
 TEST_F(BatchTest, WhatWaitsIsComputedTogether) {
-  CountingPart parts[5];
+  Counted parts[5];
   for (const absl::Status& status : Run(parts)) EXPECT_TRUE(status.ok()) << status;
-  for (const CountingPart& part : parts) EXPECT_EQ(part.together, 5);
+  for (const Counted& part : parts) EXPECT_EQ(part.together, 5);
   EXPECT_EQ(metrics_.batches, std::vector<std::int64_t>{5});
   EXPECT_EQ(metrics_.computed, 1 + 5);  // the blocker's, too
 }
 
 TEST_F(BatchTest, TheLimitsCutAndTheRestComesNext) {
-  CountingPart parts[5];
+  Counted parts[5];
   for (const absl::Status& status : Run(parts, {.max_evaluations = 2})) EXPECT_TRUE(status.ok());
   EXPECT_EQ(metrics_.batches, (std::vector<std::int64_t>{2, 2, 1}));
 }
 
 TEST_F(BatchTest, ABadOrCancelledOneHarmsNoOther) {
-  CountingPart parts[4];
+  Counted parts[4];
   parts[1].bad = true;
   parts[2].stop.request_stop();
   const std::vector<absl::Status> statuses = Run(parts);
@@ -274,7 +279,7 @@ TEST_F(BatchTest, ABadOrCancelledOneHarmsNoOther) {
 }
 
 TEST_F(BatchTest, AnExceptionIsThatOfItsThrower) {
-  CountingPart parts[3];
+  Counted parts[3];
   parts[1].throws = true;
   const std::vector<absl::Status> statuses = Run(parts);
   EXPECT_TRUE(statuses[0].ok());

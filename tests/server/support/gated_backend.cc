@@ -75,6 +75,12 @@ void Gate::Open() {
   changed_.notify_all();
 }
 
+void Gate::LetPass() {
+  const std::lock_guard lock(mutex_);
+  ++let_pass_;
+  changed_.notify_all();
+}
+
 void Gate::AwaitCaller() {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return waiting_ > 0; });
@@ -85,7 +91,7 @@ void Gate::Pass() {
   ++callers_;
   ++waiting_;
   changed_.notify_all();
-  changed_.wait(lock, [this] { return open_; });
+  changed_.wait(lock, [this, came = let_pass_] { return open_ || let_pass_ != came; });
   --waiting_;
 }
 

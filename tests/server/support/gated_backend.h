@@ -15,6 +15,8 @@ class Gate {
  public:
   void Close();
   void Open();
+  // Lets those through who wait at the closed gate now.
+  void LetPass();
   // Blocks until somebody waits at the gate.
   void AwaitCaller();
   // Waits while the gate is closed.
@@ -28,6 +30,7 @@ class Gate {
   bool open_ = true;  // guarded by mutex_, as all below
   int waiting_ = 0;
   int callers_ = 0;
+  int let_pass_ = 0;
 };
 
 // The CPU's backend; LogProb and StartTraining wait at the gate first and do not look at their stop

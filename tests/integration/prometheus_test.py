@@ -53,7 +53,7 @@ class Scraped(Case):
             "millrace_train_jobs": 0,
             'sum(grpc_server_handled_total{grpc_method="Train",grpc_code="OK"})': 1,
             'sum(grpc_server_handled_total{grpc_method="GetModel",grpc_code="NotFound"})': 1,
-            'sum(grpc_server_started_total{grpc_method="LogProb"})': 3,
+            'sum(grpc_server_started_total{grpc_method="StreamLogProb"})': 3,
         }
         for promql, value in expected.items():
             with self.subTest(promql=promql):

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/cpu/cpu_backend.h"
 
+#include <tbb/global_control.h>
+
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -59,7 +62,13 @@ std::span<const double> ValuesOf(Vector values) {
 
 class CpuBackend final : public Backend {
  public:
-  explicit CpuBackend(int threads) : lanes_(threads) {}
+  explicit CpuBackend(int threads)
+      : lanes_(threads), training_lanes_(threads, Lanes::Priority::low) {}
+  // Of all processors that the process may use. oneTBB knows nothing of quotas, and would have
+  // threads for queries and for a training besides.
+  CpuBackend() : CpuBackend(AvailableProcessors()) {
+    limit_.emplace(tbb::global_control::max_allowed_parallelism, lanes_.threads());
+  }
 
   absl::StatusOr<std::shared_ptr<const DeviceWeights>> Upload(
       std::shared_ptr<const Flow> flow, std::span<const float> parameters) override {
@@ -70,14 +79,15 @@ class CpuBackend final : public Backend {
   absl::Status LogProb(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
                        TakeResult take, std::stop_token stop) override {
     const Flow& flow = weights.flow();
-    return ForEachBlock(Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
-      const Matrix block = pass.arena.NewMatrix(count, flow.dim());
-      const Vector log_det = NewZeros(pass, count), log_p = pass.arena.NewVector(count);
-      if (!Pull(flow, load, first, log_det, pass, block)) return;
-      flow.LogProb(pass, block, log_p);
-      for (int r = 0; r < count; ++r) log_p.data[r] += log_det.data[r];
-      TakenByHost(take, {.first = first, .values = ValuesOf(log_p)});
-    });
+    return ForEachBlock(
+        lanes_, Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
+          const Matrix block = pass.arena.NewMatrix(count, flow.dim());
+          const Vector log_det = NewZeros(pass, count), log_p = pass.arena.NewVector(count);
+          if (!Pull(flow, load, first, log_det, pass, block)) return;
+          flow.LogProb(pass, block, log_p);
+          for (int r = 0; r < count; ++r) log_p.data[r] += log_det.data[r];
+          TakenByHost(take, {.first = first, .values = ValuesOf(log_p)});
+        });
   }
 
   absl::Status Forward(const DeviceWeights& weights, std::int64_t rows, LoadRows load,
@@ -97,24 +107,26 @@ class CpuBackend final : public Backend {
   absl::Status Sample(const DeviceWeights& weights, std::int64_t rows, LoadSamples load,
                       TakeResult take, SampleValues values, std::stop_token stop) override {
     const Flow& flow = weights.flow();
-    return ForEachBlock(Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
-      const Matrix z = pass.arena.NewMatrix(count, flow.dim());
-      const Vector log_det = pass.arena.NewVector(count), log_p = NewZeros(pass, count);
-      if (!PullSamples(flow, load, first, pass, z)) return;
-      const bool with_log_prob = values == SampleValues::kLogProb;
-      if (with_log_prob) flow.base().LogDensity(pass, z, log_p);
-      flow.Inverse(pass, z, log_det);
-      for (int r = 0; r < count; ++r) log_p.data[r] -= log_det.data[r];
-      TakenByHost(take, {.first = first,
-                         .rows = StoreRows(z, pass),
-                         .values = with_log_prob ? ValuesOf(log_p) : std::span<const double>()});
-    });
+    return ForEachBlock(
+        lanes_, Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
+          const Matrix z = pass.arena.NewMatrix(count, flow.dim());
+          const Vector log_det = pass.arena.NewVector(count), log_p = NewZeros(pass, count);
+          if (!PullSamples(flow, load, first, pass, z)) return;
+          const bool with_log_prob = values == SampleValues::kLogProb;
+          if (with_log_prob) flow.base().LogDensity(pass, z, log_p);
+          flow.Inverse(pass, z, log_det);
+          for (int r = 0; r < count; ++r) log_p.data[r] -= log_det.data[r];
+          TakenByHost(take,
+                      {.first = first,
+                       .rows = StoreRows(z, pass),
+                       .values = with_log_prob ? ValuesOf(log_p) : std::span<const double>()});
+        });
   }
 
   absl::Status LogProbGradient(const DeviceWeights& weights, RowsView<const float> x,
                                RowsView<const float> context, std::span<double> log_prob,
                                RowsView<float> gradient, std::stop_token stop) override {
-    return ForEachBlockOf(weights.flow(), Of(weights), x, context, stop,
+    return ForEachBlockOf(lanes_, weights.flow(), Of(weights), x, context, stop,
                           [&](Pass& pass, std::int64_t first, Matrix block) {
                             Tape tape;
                             pass.tape = &tape;
@@ -134,7 +146,7 @@ class CpuBackend final : public Backend {
     if (!static_cast<const CpuWeights&>(weights).triangular())
       return absl::FailedPreconditionError(
           "the flow mixes columns: log p has no terms log p(x_i | x_<i) in column order");
-    return ForEachBlockOf(flow, Of(weights), x, context, stop,
+    return ForEachBlockOf(lanes_, flow, Of(weights), x, context, stop,
                           [&](Pass& pass, std::int64_t first, Matrix block) {
                             const Vectors columns = pass.arena.NewVectors(block.rows, flow.dim());
                             std::fill_n(columns.data, columns.extent(), 0.0);
@@ -148,7 +160,7 @@ class CpuBackend final : public Backend {
 
   absl::StatusOr<std::unique_ptr<TrainSession>> StartTraining(std::shared_ptr<const Flow> flow,
                                                               const TrainState& state) override {
-    return std::make_unique<CpuTrainSession>(std::move(flow), state, lanes_);
+    return std::make_unique<CpuTrainSession>(std::move(flow), state, training_lanes_);
   }
 
   absl::StatusOr<Moments> ComputeMoments(const Flow& flow, std::span<const float> parameters,
@@ -156,36 +168,35 @@ class CpuBackend final : public Backend {
                                          RowsView<const float> context,
                                          std::stop_token stop) override {
     Rows<float> out(x.rows, x.cols);
-    MILLRACE_RETURN_IF_ERROR(
-        ForEachBlockOf(flow, Weights{parameters.data()}, x, context, stop,
-                       [&](Pass& pass, std::int64_t first, Matrix block) {
-                         const Vector log_det = pass.arena.NewVector(block.rows);
-                         for (int t = 0; t < transforms; ++t)
-                           flow.transforms()[t]->Forward(pass, block, log_det);
-                         pass.kernels.Store(block, out.data() + first * x.cols);
-                       }));
-    return MomentsOf(out.view(), lanes_, stop);
+    const auto transform = [&](Pass& pass, std::int64_t first, Matrix block) {
+      const Vector log_det = pass.arena.NewVector(block.rows);
+      for (int t = 0; t < transforms; ++t) flow.transforms()[t]->Forward(pass, block, log_det);
+      pass.kernels.Store(block, out.data() + first * x.cols);
+    };
+    MILLRACE_RETURN_IF_ERROR(ForEachBlockOf(training_lanes_, flow, Weights{parameters.data()}, x,
+                                            context, stop, transform));
+    return MomentsOf(out.view(), training_lanes_, stop);
   }
 
  private:
   // Cuts rows into blocks and calls task(pass, first row, number of rows) for each.
   template <typename Task>
-  absl::Status ForEachBlock(Weights weights, std::int64_t rows, const std::stop_token& stop,
-                            const Task& task) {
+  absl::Status ForEachBlock(Lanes& lanes, Weights weights, std::int64_t rows,
+                            const std::stop_token& stop, const Task& task) {
     // The cut is free: a row's result does not depend on its block.
     if (rows <= kAloneRows)
-      return lanes_.Run(1, stop, [&](std::int64_t, Scratch& scratch) {
+      return lanes.Run(1, stop, [&](std::int64_t, Scratch& scratch) {
         for (std::int64_t r = 0; r < rows; ++r) {
           const Arena::Scope scope(scratch.arena);
           Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = weights};
           task(pass, r, 1);
         }
       });
-    const std::int64_t share = (rows + lanes_.threads() - 1) / lanes_.threads();
+    const std::int64_t share = (rows + lanes.threads() - 1) / lanes.threads();
     const int block_rows =
         static_cast<int>(std::clamp<std::int64_t>((share + 15) / 16 * 16, kRowAlign, kBlockRows));
     const std::int64_t blocks = (rows + block_rows - 1) / block_rows;
-    return lanes_.Run(blocks, stop, [&](std::int64_t b, Scratch& scratch) {
+    return lanes.Run(blocks, stop, [&](std::int64_t b, Scratch& scratch) {
       const std::int64_t first = b * block_rows;
       Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = weights};
       task(pass, first, static_cast<int>(std::min<std::int64_t>(block_rows, rows - first)));
@@ -194,38 +205,42 @@ class CpuBackend final : public Backend {
 
   // Of rows in memory: calls task(pass, first row, block).
   template <typename Task>
-  absl::Status ForEachBlockOf(const Flow& flow, Weights weights, RowsView<const float> rows,
-                              RowsView<const float> context, const std::stop_token& stop,
-                              const Task& task) {
+  absl::Status ForEachBlockOf(Lanes& lanes, const Flow& flow, Weights weights,
+                              RowsView<const float> rows, RowsView<const float> context,
+                              const std::stop_token& stop, const Task& task) {
     MILLRACE_RETURN_IF_ERROR(CheckContext(flow, rows.rows, context));
-    return ForEachBlock(weights, rows.rows, stop, [&](Pass& pass, std::int64_t first, int count) {
-      task(pass, first, LoadBlock(rows, context, first, count, pass));
-    });
+    return ForEachBlock(lanes, weights, rows.rows, stop,
+                        [&](Pass& pass, std::int64_t first, int count) {
+                          task(pass, first, LoadBlock(rows, context, first, count, pass));
+                        });
   }
 
   template <typename Transform>
   absl::Status Map(const DeviceWeights& weights, std::int64_t rows, LoadRows load, TakeResult take,
                    const std::stop_token& stop, const Transform& transform) {
     const Flow& flow = weights.flow();
-    return ForEachBlock(Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
-      const Matrix block = pass.arena.NewMatrix(count, flow.dim());
-      const Vector log_det = NewZeros(pass, count);
-      if (!Pull(flow, load, first, log_det, pass, block)) return;
-      transform(pass, block, log_det);
-      TakenByHost(take,
-                  {.first = first, .rows = StoreRows(block, pass), .values = ValuesOf(log_det)});
-    });
+    return ForEachBlock(
+        lanes_, Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
+          const Matrix block = pass.arena.NewMatrix(count, flow.dim());
+          const Vector log_det = NewZeros(pass, count);
+          if (!Pull(flow, load, first, log_det, pass, block)) return;
+          transform(pass, block, log_det);
+          TakenByHost(
+              take, {.first = first, .rows = StoreRows(block, pass), .values = ValuesOf(log_det)});
+        });
   }
 
   CpuKernels kernels_;
-  Lanes lanes_;
+  Lanes lanes_;  // of queries
+  Lanes training_lanes_;
+  std::optional<tbb::global_control> limit_;
 };
 
 }  // namespace
 
 std::unique_ptr<Backend> CreateCpuBackend(const CpuBackendOptions& options) {
-  return std::make_unique<CpuBackend>(options.threads > 0 ? options.threads
-                                                          : AvailableProcessors());
+  if (options.threads > 0) return std::make_unique<CpuBackend>(options.threads);
+  return std::make_unique<CpuBackend>();
 }
 
 }  // namespace millrace

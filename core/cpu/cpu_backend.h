@@ -11,8 +11,9 @@
 namespace millrace {
 
 struct CpuBackendOptions {
-  // Threads that compute; 0: the processors this process may use, by its affinity mask and its
-  // control group's quota.
+  // Threads that compute for one query or one training; trainings have what queries leave. 0: the
+  // processors this process may use, by its affinity mask and its control groups' quotas; while
+  // such a backend lives, oneTBB has no more threads in this process.
   int threads = 0;
 };
 

@@ -27,7 +27,12 @@ struct Scratch {
 // Thread-safe.
 class Lanes {
  public:
-  explicit Lanes(int threads) : threads_(threads), arena_(threads) {}
+  using Priority = tbb::task_arena::priority;
+
+  // A thread of oneTBB leaves these lanes after the tasks it holds where lanes of higher priority
+  // want one more.
+  explicit Lanes(int threads, Priority priority = Priority::normal)
+      : threads_(threads), arena_(threads, /*reserved_for_masters=*/1, priority) {}
 
   int threads() const { return threads_; }
 

@@ -8,18 +8,16 @@ WORKDIR /src
 COPY deploy/install_packages.sh deploy/
 RUN deploy/install_packages.sh build
 COPY . .
-# x86-64-v3: AVX2 and FMA, every server processor since about 2015.
-ENV MILLRACE_CPU_ARCH=x86-64-v3
-RUN cmake --preset release -DMILLRACE_CPU_ARCH=${MILLRACE_CPU_ARCH}
+RUN cmake --preset release
 RUN cmake --build --preset release
-RUN cmake --install build/release --prefix /opt/millrace --strip
+RUN cmake --install build/release --prefix /opt/millrace --component runtime --strip
 
 FROM debian:12-slim
 COPY deploy/install_packages.sh /tmp/
 RUN /tmp/install_packages.sh runtime && rm -rf /tmp/install_packages.sh /var/lib/apt/lists/*
 RUN useradd --uid 10001 --home-dir /var/lib/millrace --create-home \
             --shell /usr/sbin/nologin millrace
-COPY --from=build /opt/millrace/bin/ /usr/local/bin/
+COPY --from=build /opt/millrace/ /usr/local/
 USER millrace
 WORKDIR /var/lib/millrace
 ENV MILLRACE_ADDRESS=0.0.0.0:50051

@@ -205,14 +205,16 @@ absl::Status ReadEnvironment() {
 
 }  // namespace
 
-absl::StatusOr<Config> ConfigFromFlags(int argc, char** argv) {
+absl::StatusOr<Config> ConfigFromFlags(int argc, char** argv, const BuildInfo& build) {
   absl::SetProgramUsageMessage(
       "millrace-server trains, keeps and serves densities over gRPC.\n\n"
       "Usage: millrace-server [--flag=value ...]\n\n"
       "Every flag may also be set in the environment, --model_dir as MILLRACE_MODEL_DIR; the flag "
       "wins.\nDefaults are in brackets. Times are written 500ms, 10s, 5m.");
   absl::FlagsUsageConfig usage;
-  usage.version_string = [] { return "millrace-server " MILLRACE_VERSION "\n"; };
+  usage.version_string = [build] {
+    return absl::StrCat("millrace-server ", build.version, " for ", build.instruction_set, "\n");
+  };
   absl::SetFlagsUsageConfig(usage);
   for (int i = 1; i < argc; ++i) {
     const absl::string_view argument = argv[i];

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/app/build_info.h"
 #include "server/app/config.h"
 
 namespace millrace {
@@ -15,7 +16,7 @@ namespace millrace {
 // wins. INVALID_ARGUMENT for a malformed variable or a stray argument; values are not validated.
 // --help and --version print and exit with 0; an unknown or malformed flag prints and exits with 1.
 // At most once.
-absl::StatusOr<Config> ConfigFromFlags(int argc, char** argv);
+absl::StatusOr<Config> ConfigFromFlags(int argc, char** argv, const BuildInfo& build);
 
 // Variables MILLRACE_... of the environment that no program of Millrace reads: misspelt, perhaps.
 std::vector<std::string> UnknownVariables();

@@ -62,7 +62,8 @@ int Fail(absl::string_view event, const absl::Status& status) {
 }
 
 int Main(int argc, char** argv) {
-  const absl::StatusOr<Config> config = ConfigFromFlags(argc, argv);
+  const BuildInfo build{.version = MILLRACE_VERSION, .instruction_set = CpuInstructionSet()};
+  const absl::StatusOr<Config> config = ConfigFromFlags(argc, argv, build);
   if (!config.ok()) return Fail("bad configuration", config.status());
   SetLogFormat(config->log_format);
   LogForLibraries();
@@ -78,8 +79,7 @@ int Main(int argc, char** argv) {
   std::thread([signals = BlockSignals()] { TakeSignals(signals, phase, stop); }).detach();
 
   const std::unique_ptr<Backend> backend = CreateCpuBackend({.threads = config->compute_threads});
-  absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(*config, *backend, MILLRACE_VERSION);
+  absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(*config, *backend, build);
   if (!server.ok()) return Fail("cannot start", server.status());
   // Where a signal came before, its taker ends the process: the wait below has no end.
   Phase loading = Phase::kLoading;
@@ -90,7 +90,8 @@ int Main(int argc, char** argv) {
        {"metrics_address", config->metrics_address},
        {"metrics_port", (*server)->metrics_port()},
        {"model_dir", config->model_dir},
-       {"version", MILLRACE_VERSION}});
+       {"version", build.version},
+       {"instruction_set", build.instruction_set}});
 
   Log(LogLevel::kInfo, "stopping", {{"signal", stop.get_future().get()}});
   (*server)->Stop();

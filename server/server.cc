@@ -54,7 +54,7 @@ void TellReports(const ModelRepository& repository, Metrics& metrics) {
 
 // In the order of construction; what comes later uses what comes earlier.
 struct Server::Parts {
-  Parts(const Config& c, absl::string_view version) : config(c), metrics(version) {}
+  Parts(const Config& c, const BuildInfo& build) : config(c), metrics(build) {}
 
   const Config config;
   PrometheusMetrics metrics;
@@ -119,9 +119,9 @@ Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Server::~Server() { parts_->Stop(absl::ZeroDuration(), absl::ZeroDuration()); }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Config& config, Backend& backend,
-                                                      absl::string_view version) {
+                                                      const BuildInfo& build) {
   MILLRACE_RETURN_IF_ERROR(Validate(config));
-  std::unique_ptr<Server> server(new Server(std::make_unique<Parts>(config, version)));
+  std::unique_ptr<Server> server(new Server(std::make_unique<Parts>(config, build)));
   Parts& parts = *server->parts_;
   MILLRACE_ASSIGN_OR_RETURN(parts.repository,
                             ModelRepository::Open(config.model_dir, backend, parts.metrics));

@@ -6,19 +6,19 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "core/flow/backend.h"
+#include "server/app/build_info.h"
 #include "server/app/config.h"
 
 namespace millrace {
 
 class Server {
  public:
-  // Validates, loads the models, listens. `backend` outlives the server; `version` is the
-  // program's. INVALID_ARGUMENT for a bad configuration, FAILED_PRECONDITION where an address
+  // Validates, loads the models, listens. `backend` outlives the server.
+  // INVALID_ARGUMENT for a bad configuration, FAILED_PRECONDITION where an address
   // cannot be listened on or the model directory is taken; else as ModelRepository::Open.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Config& config, Backend& backend,
-                                                       absl::string_view version);
+                                                       const BuildInfo& build);
   ~Server();  // as Stop, without delay or grace
 
   // Where the server listens; of interest when the configuration asked for port 0.

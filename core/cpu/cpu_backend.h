@@ -5,6 +5,7 @@
 #define MILLRACE_CORE_CPU_CPU_BACKEND_H_
 
 #include <memory>
+#include <string>
 
 #include "core/flow/backend.h"
 
@@ -22,6 +23,10 @@ std::unique_ptr<Backend> CreateCpuBackend(const CpuBackendOptions& options = {})
 
 // What `threads = 0` stands for, at least 1.
 int AvailableProcessors();
+
+// What this library was compiled for: a level of x86-64, "x86-64-v3"; or another -march with the
+// highest level within it, "x86-64-v4 (native)".
+std::string CpuInstructionSet();
 
 }  // namespace millrace
 

@@ -23,23 +23,14 @@ function(millrace_add_library name)
     $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/millrace>)
   target_link_libraries(${target} PUBLIC ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
   if(NOT arg_INTERNAL)
-    install(TARGETS ${target} EXPORT millraceTargets)
+    install(TARGETS ${target} EXPORT millraceTargets
+            LIBRARY COMPONENT runtime NAMELINK_COMPONENT development
+            ARCHIVE COMPONENT development)
     cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY "${PROJECT_SOURCE_DIR}"
                OUTPUT_VARIABLE folder)
     install(DIRECTORY . DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/millrace/${folder}
-            FILES_MATCHING PATTERN "*.h"
+            COMPONENT development FILES_MATCHING PATTERN "*.h"
             PATTERN cli EXCLUDE PATTERN examples EXCLUDE PATTERN docs EXCLUDE)
-  endif()
-endfunction()
-
-# millrace_use_cpu_arch(<target>)
-#
-# Compiles the target's own sources with -march=${MILLRACE_CPU_ARCH}. For millrace_core, and for the
-# tests and benchmarks that include SIMD templates of core/cpu: the same template compiled for two
-# instruction sets in one program would break the one-definition rule.
-function(millrace_use_cpu_arch target)
-  if(MILLRACE_CPU_ARCH)
-    target_compile_options(${target} PRIVATE -march=${MILLRACE_CPU_ARCH})
   endif()
 endfunction()
 

@@ -111,7 +111,7 @@ Metric& Series(SeriesOf<Metric, Key>& of, const Key& key, const MakeLabels& labe
 
 }  // namespace
 
-PrometheusMetrics::PrometheusMetrics(absl::string_view version)
+PrometheusMetrics::PrometheusMetrics(const BuildInfo& build)
     : registry_(std::make_shared<prometheus::Registry>()),
       model_requests_(CounterFamily(*registry_, "millrace_requests_total",
                                     "Requests to a model by operation and status.")),
@@ -148,9 +148,9 @@ PrometheusMetrics::PrometheusMetrics(absl::string_view version)
                                       "Time from an RPC's start to its end.");
   BuildGauge()
       .Name("millrace_build_info")
-      .Help("1, labelled with the version of the program.")
+      .Help("1, labelled with the version of the program and the instruction set of its library.")
       .Register(registry)
-      .Add({{"version", std::string(version)}})
+      .Add({{"version", build.version}, {"instruction_set", build.instruction_set}})
       .Set(1);
 }
 

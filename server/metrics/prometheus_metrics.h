@@ -16,6 +16,7 @@
 #include "prometheus/gauge.h"
 #include "prometheus/histogram.h"
 #include "prometheus/registry.h"
+#include "server/app/build_info.h"
 #include "server/app/metrics.h"
 
 namespace millrace {
@@ -31,8 +32,7 @@ struct SeriesOf {
 // that are not loaded are passed over, so that a name that a client made up never becomes a label.
 class PrometheusMetrics final : public Metrics {
  public:
-  // `version` is the program's, for build_info.
-  explicit PrometheusMetrics(absl::string_view version);
+  explicit PrometheusMetrics(const BuildInfo& build);
 
   std::shared_ptr<prometheus::Registry> registry() const { return registry_; }
 

@@ -63,8 +63,9 @@ class Scraped(Case):
         [(_, seconds)] = self.query(
             address, 'histogram_quantile(0.99, sum by (le) (millrace_compute_seconds_bucket))')
         self.assertTrue(0 < seconds < TIMEOUT, seconds)
-        [(_, version)] = [(m, m["version"]) for m, _ in self.query(address, "millrace_build_info")]
-        self.assertRegex(version, r"^\d+\.\d+\.\d+$")
+        [(build, _)] = self.query(address, "millrace_build_info")
+        self.assertRegex(build["version"], r"^\d+\.\d+\.\d+$")
+        self.assertRegex(build["instruction_set"], r"^x86-64")
 
     def test_promtool_finds_nothing_to_correct(self):
         checked = subprocess.run(["promtool", "check", "metrics"], input=self.server.metrics(),

@@ -3,8 +3,8 @@
 
 Root only, on a Debian 12 machine; the roots use that machine's own package sources.
     python3 dockerfile_in_chroot.py [--keep] [--work FOLDER]
-Exit status 0: the image builds and holds no compiler, its server runs as another user than root, its
-health check passes, and SIGTERM ends it with status 0.
+Exit status 0: the image builds and holds no compiler and the library of every instruction set, its
+server runs as another user than root, its health check passes, and SIGTERM ends it with status 0.
 """
 
 import argparse
@@ -118,6 +118,9 @@ def run_image(container: Container, stage: dockerfile.Stage) -> None:
     enter_own_network()
     if shutil.which("g++", path=str(container.root / "usr/bin")):
         raise AssertionError("the image holds a compiler")
+    for arch in ("x86-64-v3", "x86-64-v4"):
+        if not list(container.root.glob(f"usr/local/lib/glibc-hwcaps/{arch}/libmillrace_core.so.*")):
+            raise AssertionError(f"the image holds no library for {arch}")
     server = subprocess.Popen(container.command(stage.last("ENTRYPOINT").argv()))
     try:
         health = stage.last("HEALTHCHECK").argv()

@@ -24,7 +24,7 @@ testing::AssertionResult Has(const std::string& text, const std::string& line) {
 }
 
 TEST(PrometheusMetrics, CountsRpcsUnderTheNamesOfTheEcosystem) {
-  PrometheusMetrics metrics("1.2.3");
+  PrometheusMetrics metrics({.version = "1.2.3", .instruction_set = "x86-64-v3"});
   for (int i = 0; i < 2; ++i) {
     metrics.RpcStarted(kScore);
     metrics.RpcMessageReceived(kScore);
@@ -42,11 +42,11 @@ TEST(PrometheusMetrics, CountsRpcsUnderTheNamesOfTheEcosystem) {
   EXPECT_TRUE(
       Has(text, "grpc_server_handled_total{grpc_code=\"InvalidArgument\"," + labels + "} 1"));
   EXPECT_TRUE(Has(text, "grpc_server_handling_seconds_count{" + labels + "} 2"));
-  EXPECT_TRUE(Has(text, "millrace_build_info{version=\"1.2.3\"} 1"));
+  EXPECT_TRUE(Has(text, "millrace_build_info{instruction_set=\"x86-64-v3\",version=\"1.2.3\"} 1"));
 }
 
 TEST(PrometheusMetrics, SeriesOfAModelLiveAsLongAsTheModel) {
-  PrometheusMetrics metrics("1");
+  PrometheusMetrics metrics({});
   metrics.ModelLoaded("moons", 1);
   metrics.ModelLoaded("moons", 2);
   EXPECT_TRUE(Has(Text(metrics), "millrace_models_loaded 2"));
@@ -90,7 +90,7 @@ TEST(PrometheusMetrics, SeriesOfAModelLiveAsLongAsTheModel) {
 }
 
 TEST(PrometheusMetrics, NoEventBringsAnUnknownModelIn) {
-  PrometheusMetrics metrics("1");
+  PrometheusMetrics metrics({});
   metrics.Computed("ghost", 1,
                    {Operation::kScore, 5, absl::Milliseconds(1), absl::Milliseconds(2)});
   metrics.BatchComputed("ghost", 1, Operation::kScore, 3);
@@ -105,7 +105,7 @@ TEST(PrometheusMetrics, NoEventBringsAnUnknownModelIn) {
 }
 
 TEST(PrometheusMetrics, ALossIsNeverNan) {
-  PrometheusMetrics metrics("1");
+  PrometheusMetrics metrics({});
   metrics.ModelLoaded("moons", 1);
   metrics.TrainingLoss("moons", 1.5, 2.5);
   metrics.TrainingLoss("moons", std::numeric_limits<double>::quiet_NaN(),

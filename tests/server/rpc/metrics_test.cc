@@ -89,7 +89,7 @@ TEST(Metrics, CountExactly) {
   EXPECT_TRUE(Has(text, "millrace_models_loaded 2"));
   EXPECT_TRUE(Has(text, "millrace_queue_depth 0"));
   EXPECT_TRUE(Has(text, "millrace_train_jobs 0"));
-  EXPECT_TRUE(Has(text, "millrace_build_info{version=\"0.0.0\"} 1"));
+  EXPECT_TRUE(Has(text, "millrace_build_info{instruction_set=\"abacus\",version=\"0.0.0\"} 1"));
   EXPECT_NE(text.find("millrace_train_loss{model=\"moons\",split=\"train\"}"), std::string::npos);
   // Of the version trained above, and of the one that was loaded.
   EXPECT_NE(text.find("\nmillrace_model_loss{model=\"moons\",split=\"held_out\",version=\"1\"}"),

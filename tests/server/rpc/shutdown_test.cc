@@ -123,19 +123,19 @@ TEST(Start, SaysThatThePortIsTaken) {
   config.model_dir = folder.path();
   config.metrics_address = "";
   config.address = "127.0.0.1:" + std::to_string(first.server().port());
-  auto second = Server::Start(config, *backend, "0");
+  auto second = Server::Start(config, *backend, {});
   EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
   EXPECT_NE(second.status().message().find("--address=" + config.address), absl::string_view::npos);
 
   config.address = "127.0.0.1:0";
   config.metrics_address = "127.0.0.1:" + std::to_string(first.server().metrics_port());
-  second = Server::Start(config, *backend, "0");
+  second = Server::Start(config, *backend, {});
   EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
   EXPECT_NE(second.status().message().find("--metrics_address"), absl::string_view::npos);
 
   config.metrics_address = "";
   config.model_dir = first.model_dir();
-  second = Server::Start(config, *backend, "0");
+  second = Server::Start(config, *backend, {});
   EXPECT_TRUE(absl::IsFailedPrecondition(second.status())) << second.status();
 }
 

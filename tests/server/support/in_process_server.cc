@@ -47,7 +47,7 @@ InProcessServer::InProcessServer(const std::function<void(Config&)>& adjust,
   EXPECT_TRUE(SaveModel(SmallModel(), folder_.path() + "/small/1/model.safetensors").ok());
   Config config = TestConfig(folder_.path());
   adjust(config);
-  auto server = Server::Start(config, *backend_, "0.0.0");
+  auto server = Server::Start(config, *backend_, {"0.0.0", "abacus"});
   if (!server.ok()) {
     ADD_FAILURE() << server.status();
     std::abort();

@@ -15,14 +15,15 @@ Call::Call(const RpcMethod& method, grpc::CallbackServerContext* context, Metric
            absl::Duration longest)
     : method_(method), context_(context), metrics_(metrics), start_(absl::Now()) {
   metrics_.RpcStarted(method_);
-  const absl::Time asked = absl::FromChrono(context->deadline());
-  deadline_ = std::min(asked, start_ + longest);
-  if (deadline_ < asked) {
-    alarm_.emplace();
-    alarm_->Set(absl::ToChronoTime(deadline_), [stop = stop_](bool expired) mutable {
-      if (expired) stop.request_stop();
-    });
-  }
+  deadline_ = std::min(absl::FromChrono(context->deadline()), start_ + longest);
+}
+
+void Call::StopAtDeadline() {
+  if (deadline_ == absl::FromChrono(context_->deadline())) return;  // gRPC cancels the call
+  alarm_.emplace();
+  alarm_->Set(absl::ToChronoTime(deadline_), [stop = stop_](bool expired) mutable {
+    if (expired) stop.request_stop();
+  });
 }
 
 void Call::Uses(Operation operation, ModelHandle model) {

@@ -27,8 +27,11 @@ class Call {
        absl::Duration longest);
 
   absl::Time deadline() const { return deadline_; }
-  // Requested when the client cancels or leaves, or the deadline passes.
+  // Requested when the client cancels or leaves, its own deadline passes, or after StopAtDeadline
+  // the one above.
   std::stop_source stop() const { return stop_; }
+  // For work that may last: an alarm costs as much as a small request. Once, before it begins.
+  void StopAtDeadline();
   void Cancel() { stop_.request_stop(); }
 
   void Received() { metrics_.RpcMessageReceived(method_); }
@@ -67,6 +70,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
 
  private:
+  // The two below do no more than an executor's hop to them would cost.
+  bool InternalInlineable() override { return true; }
   void OnCancel() override { call_.Cancel(); }
   void OnDone() override { delete this; }
 

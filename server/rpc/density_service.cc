@@ -28,6 +28,9 @@ constexpr RpcMethod kScore = Unary("Score");
 constexpr RpcMethod kEncode = Unary("Encode");
 constexpr RpcMethod kDecode = Unary("Decode");
 
+// What takes no more than this is done before anyone could stop it.
+constexpr std::int64_t kShortEvaluations = 1024;
+
 // What answers a query: alone, or together with others of its kind.
 template <typename Request, typename Response>
 void SetWork(const ModelHandle& model, const Request* request, Response* response, Query& query) {
@@ -71,6 +74,7 @@ grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, cons
     call->call().Uses(operation, model);
     MILLRACE_ASSIGN_OR_RETURN(const QuerySize size,
                               CheckQuery(*request, *model, app.config.limits));
+    if (size.evaluations > kShortEvaluations) call->call().StopAtDeadline();
     Query query = {.operation = operation,
                    .model = model,
                    .rows = size.rows,

@@ -69,6 +69,7 @@ class SampleStream final : public grpc::ServerWriteReactor<v1::SampleResponse> {
         open_streams_(open_streams),
         call_(kSample, context, app.metrics, app.config.max_deadline) {
     const int open = open_streams_.fetch_add(1, std::memory_order_relaxed) + 1;
+    call_.StopAtDeadline();
     call_.Received();
     const absl::Status accepted = BehindExceptionWall([&] { return Accept(open); });
     if (!accepted.ok()) Finish(call_.End(accepted));

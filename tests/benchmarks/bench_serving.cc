@@ -3,7 +3,7 @@
 // one row at 1, 8 and 64 concurrent callers beside an echo service, in turns, and StreamLogProb of
 // many rows beside the core in this process. A table on stderr, JSON on stdout.
 //
-//   bench_serving [SERVER [FLAG...]] --rounds=5 --seconds=1 --rows=1000000
+//   bench_serving [SERVER] [FLAG...] --rounds=5 --seconds=1 --rows=1000000 [--callers=8]
 //
 // SERVER is millrace-server, by default the one beside this program; flags are its own.
 #include <algorithm>
@@ -40,6 +40,7 @@ double SecondsSince(Clock::time_point begin) {
 }
 
 struct Options {
+  std::vector<int> callers = {1, 8, 64};
   int rounds = 5;
   double seconds = 1;
   std::int64_t rows = 1'000'000;
@@ -105,7 +106,9 @@ class Callers {
 struct Side {
   std::vector<double> rates;  // requests/s, by round
   std::vector<float> micros;
+  double cpu = 0;  // seconds of the service's process
 
+  double CpuMicros() const { return 1e6 * cpu / static_cast<double>(micros.size()); }
   double Best() const { return *std::max_element(rates.begin(), rates.end()); }
   double Percentile(double p) {
     const auto at = micros.begin() + static_cast<std::ptrdiff_t>(p * (micros.size() - 1));
@@ -119,21 +122,26 @@ std::unique_ptr<Stub> Connect(int port) {
       grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
 }
 
-void MeasureCalls(const Options& options, Stub& server, Stub& echo, std::string& json) {
+void MeasureCalls(const Options& options, const Process& server, const Process& echo,
+                  std::string& json) {
+  const Process* const processes[] = {&server, &echo};
+  const std::unique_ptr<Stub> stubs[] = {Connect(server.port()), Connect(echo.port())};
   v1::LogProbRequest request;
   request.set_name("bench");
   SetRows(ServingRows(1), 0, 1, request.mutable_rows());
-  std::fprintf(stderr, "%8s %10s %12s %8s %8s   %s\n", "callers", "", "requests/s", "p50 us",
-               "p99 us", "ratio: best, and median of rounds");
-  for (const int callers : {1, 8, 64}) {
+  std::fprintf(stderr, "%8s %10s %12s %8s %8s %8s   %s\n", "callers", "", "requests/s", "p50 us",
+               "p99 us", "cpu us", "ratio: best, and median of rounds");
+  for (const int callers : options.callers) {
     Side sides[2];
     std::vector<double> ratios;
     for (int round = -1; round < options.rounds; ++round) {
       for (int s = 0; s < 2; ++s) {
-        Callers calls(s == 0 ? server : echo, request);
+        Callers calls(*stubs[s], request);
+        const double cpu = processes[s]->CpuSeconds();
         const Clock::time_point begin = Clock::now();
         const std::vector<float> micros = calls.Run(callers, round < 0 ? 0.2 : options.seconds);
         if (round < 0) continue;  // warm
+        sides[s].cpu += processes[s]->CpuSeconds() - cpu;
         sides[s].rates.push_back(static_cast<double>(micros.size()) / SecondsSince(begin));
         sides[s].micros.insert(sides[s].micros.end(), micros.begin(), micros.end());
       }
@@ -142,8 +150,8 @@ void MeasureCalls(const Options& options, Stub& server, Stub& echo, std::string&
     std::sort(ratios.begin(), ratios.end());
     for (int s = 0; s < 2; ++s) {
       const char* const name = s == 0 ? "millrace" : "echo";
-      std::fprintf(stderr, "%8d %10s %12.0f %8.0f %8.0f", callers, name, sides[s].Best(),
-                   sides[s].Percentile(0.5), sides[s].Percentile(0.99));
+      std::fprintf(stderr, "%8d %10s %12.0f %8.0f %8.0f %8.1f", callers, name, sides[s].Best(),
+                   sides[s].Percentile(0.5), sides[s].Percentile(0.99), sides[s].CpuMicros());
       if (s == 0)
         std::fprintf(stderr, "   %.3f %.3f", sides[0].Best() / sides[1].Best(),
                      ratios[ratios.size() / 2]);
@@ -151,9 +159,9 @@ void MeasureCalls(const Options& options, Stub& server, Stub& echo, std::string&
       char line[200];
       std::snprintf(line, sizeof(line),
                     "  {\"service\": \"%s\", \"callers\": %d, \"requests_per_s\": %.0f, "
-                    "\"p50_us\": %.1f, \"p99_us\": %.1f},\n",
+                    "\"p50_us\": %.1f, \"p99_us\": %.1f, \"cpu_us\": %.1f},\n",
                     name, callers, sides[s].Best(), sides[s].Percentile(0.5),
-                    sides[s].Percentile(0.99));
+                    sides[s].Percentile(0.99), sides[s].CpuMicros());
       json += line;
     }
   }
@@ -247,7 +255,9 @@ Options ReadOptions(int argc, char** argv) {
     const auto value = [&](const char* name) {
       return argument.starts_with(name) ? argv[i] + std::strlen(name) : nullptr;
     };
-    if (const char* rounds = value("--rounds=")) {
+    if (const char* callers = value("--callers=")) {
+      options.callers = {std::max(1, std::atoi(callers))};
+    } else if (const char* rounds = value("--rounds=")) {
       options.rounds = std::max(1, std::atoi(rounds));
     } else if (const char* seconds = value("--seconds=")) {
       options.seconds = std::atof(seconds);
@@ -278,9 +288,8 @@ int Main(int argc, char** argv) {
   {
     const Process server(options.server);
     const Process echo({"/proc/self/exe", "--echo"});
-    const std::unique_ptr<Stub> server_stub = Connect(server.port());
-    MeasureCalls(options, *server_stub, *Connect(echo.port()), json);
-    MeasureBulk(options, server, *server_stub, json);
+    MeasureCalls(options, server, echo, json);
+    MeasureBulk(options, server, *Connect(server.port()), json);
   }
   std::filesystem::remove_all(folder);
   std::printf("%s]\n", json.c_str());

@@ -379,6 +379,7 @@ TEST(StreamLogProb, AFullQueueRefusesNewStreamsOnly) {
       [](Config& config) {
         config.worker_threads = 1;
         config.queue.max_queries = 1;
+        ExposeMetrics(config);
       },
       MakeGatedBackend(gate));
   grpc::ClientContext context;
@@ -390,11 +391,10 @@ TEST(StreamLogProb, AFullQueueRefusesNewStreamsOnly) {
   std::thread busy([&] { EXPECT_TRUE(LogProb(server).ok()); });
   gate->AwaitCaller();
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(stream->Write(Later(SmallRows(1))));
-  grpc::Status refused;
-  do {  // until the stream's messages wait
-    refused = Exchange(server, {First(SmallRows(1))}).status;
-  } while (refused.ok());
-  EXPECT_EQ(refused.error_code(), StatusCode::UNAVAILABLE);
+  while (server.Metrics().find("\nmillrace_queue_depth 3") == std::string::npos)
+    std::this_thread::sleep_for(milliseconds(5));
+  const Outcome refused = Exchange(server, {First(SmallRows(1))});
+  EXPECT_EQ(refused.status.error_code(), StatusCode::UNAVAILABLE);
   gate->Open();
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(stream->Read(&reply));
   stream->WritesDone();

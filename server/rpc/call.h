@@ -70,7 +70,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   }
 
  private:
-  // The two below do no more than an executor's hop to them would cost.
+  // Called where gRPC is: the two below do less than a hop to its executor would.
   bool InternalInlineable() override { return true; }
   void OnCancel() override { call_.Cancel(); }
   void OnDone() override { delete this; }

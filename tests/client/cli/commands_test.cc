@@ -57,7 +57,8 @@ TEST_F(Commands, LogProbOfALargeTableStaysWithOneVersion) {
 TEST_F(Commands, AServersErrorNamesTheLine) {
   server_.log_prob = [&](auto& context, const auto& request, auto& response) {
     // The first call asks about the model, the others are messages of one stream.
-    return server_.calls == 3 ? client::BadRow(kRowsPerPiece + 5) : SumRows(context, request, response);
+    return server_.calls == 3 ? client::BadRow(kRowsPerPiece + 5)
+                              : SumRows(context, request, response);
   };
   std::string text = "x,y\n";
   for (std::int64_t i = 0; i < kRowsPerPiece + 100; ++i) text += "1,2\n";

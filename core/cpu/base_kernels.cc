@@ -18,12 +18,12 @@ using cpu::ValueOf;
 namespace {
 
 // sums[r] += ln p(z[r, column]) of one component.
-void AddLogDensity(const BaseLayer& layer, const BaseColumn& column, const float* z,
-                   int padded_rows, double* sums) {
+void AddLogDensity(const BaseLayer& layer, const BaseColumn& column, const float* z, int rows,
+                   double* sums) {
   if (layer.kind == BaseLayer::Kind::kNormal) {
     const double inverse_scale = std::exp(-column.log_scale);
     const double top = -column.log_scale - kHalfLogTwoPi;
-    for (int r = 0; r < padded_rows; ++r) {
+    for (int r = 0; r < rows; ++r) {
       const double w = (z[r] - column.location) * inverse_scale;
       sums[r] += top - 0.5 * w * w;
     }
@@ -33,7 +33,7 @@ void AddLogDensity(const BaseLayer& layer, const BaseColumn& column, const float
   const Pack inverse_scale(static_cast<float>(std::exp(-column.log_scale)));
   const Pack log_scale(static_cast<float>(column.log_scale));
   WithBaseDensity(layer, column.shape, [&](const auto& density) {
-    for (int r = 0; r < padded_rows; r += Pack::kWidth) {
+    for (int r = 0; r < rows; r += Pack::kWidth) {
       const Pack w = (Pack::Load(z + r) - location) * inverse_scale;
       AddTo(sums + r, density.LogDensity(w) - log_scale);
     }
@@ -46,8 +46,8 @@ void JointLogDensity(const BaseLayer& layer, Weights weights, const BaseWeights&
   for (int k = 0; k < layer.components; ++k) {
     std::fill_n(joint[k].data, PaddedRows(z), component_weights.log[k]);
     for (int c = 0; c < z.cols; ++c)
-      AddLogDensity(layer, ReadBaseColumn(layer, k, c, ValueOf(weights)), Column(z, c),
-                    PaddedRows(z), joint[k].data);
+      AddLogDensity(layer, ReadBaseColumn(layer, k, c, ValueOf(weights)), Column(z, c), z.rows,
+                    joint[k].data);
   }
 }
 
@@ -78,7 +78,7 @@ void CpuKernels::BaseLogDensity(const BaseLayer& layer, Weights weights, ConstMa
   const auto value = ValueOf(weights);
   if (layer.components == 1) {
     for (int c = 0; c < z.cols; ++c)
-      AddLogDensity(layer, ReadBaseColumn(layer, 0, c, value), Column(z, c), PaddedRows(z),
+      AddLogDensity(layer, ReadBaseColumn(layer, 0, c, value), Column(z, c), z.rows,
                     column_log_p.empty() ? log_p.data : column_log_p[c].data);
     return;
   }
@@ -96,8 +96,7 @@ void CpuKernels::BaseLogDensity(const BaseLayer& layer, Weights weights, ConstMa
   std::fill_n(before.data, PaddedRows(z), 0.0);
   for (int c = 0; c < z.cols; ++c) {
     for (int k = 0; k < layer.components; ++k)
-      AddLogDensity(layer, ReadBaseColumn(layer, k, c, value), Column(z, c), PaddedRows(z),
-                    joint[k].data);
+      AddLogDensity(layer, ReadBaseColumn(layer, k, c, value), Column(z, c), z.rows, joint[k].data);
     for (int r = 0; r < z.rows; ++r) {
       const double sum = LogSumExp(joint, r);
       column_log_p[c].data[r] += sum - before.data[r];

@@ -46,6 +46,23 @@ bool IsIdentityOn(const F&, const float* column, int padded_rows) {
   return false;
 }
 
+// The parameters of a pack of columns, theta flat.
+void LoadThetaOfColumns(int p, const float* theta, int lanes, Pack* values) {
+  if (p == 2) {
+    // Both packs may be read whole: Arena::NewFlat.
+    const Pack low = cpu::LoadUnaligned(theta), high = cpu::LoadUnaligned(theta + Pack::kWidth);
+    Pack::Ints even;
+    for (int i = 0; i < Pack::kWidth; ++i) even[i] = 2 * i;
+    values[0] = __builtin_shuffle(low.v, high.v, even);
+    values[1] = __builtin_shuffle(low.v, high.v, even + 1);
+    return;
+  }
+  for (int k = 0; k < p; ++k) {
+    values[k] = Pack(0.0f);
+    for (int i = 0; i < lanes; ++i) values[k].v[i] = theta[i * p + k];
+  }
+}
+
 // The same of a row that comes alone, with theta flat: columns along the lanes.
 template <typename F, typename Map>
 void MapRow(const F& formula, const Map& map, ConstMatrix theta, Matrix x, Vector log_det) {
@@ -53,10 +70,7 @@ void MapRow(const F& formula, const Map& map, ConstMatrix theta, Matrix x, Vecto
   double sum = log_det.data[0];
   Pack values[kMaxTheta];
   cpu::ForPacksOfColumns(x.cols, [&](int c, int lanes) {
-    for (int k = 0; k < p; ++k) {
-      values[k] = Pack(0.0f);
-      for (int i = 0; i < lanes; ++i) values[k].v[i] = *Column(theta, (c + i) * p + k);
-    }
+    LoadThetaOfColumns(p, Column(theta, c * p), lanes, values);
     const Mapped<Pack> mapped = map(cpu::LoadColumns(x, c, lanes), values);
     cpu::StoreColumns(mapped.value, lanes, c, x);
     for (int i = 0; i < lanes; ++i) sum += static_cast<double>(mapped.log_det.v[i]);

@@ -53,17 +53,19 @@ void Sum(const Staircase& s, float* sums) {
   for (int j = 0; j < kPacks; ++j) sum[j].Store(sums + j * Pack::kWidth);
 }
 
-// What becomes of finished sums.
+// What becomes of finished sums, of `count` outputs. Where the outputs are the layer's last, biases
+// and flat outputs have padding, and whole packs are read and written.
 void Finish(DenseStart start, const float* bias, Activation activation, const float* sums,
-            int count, Matrix out) {
+            int count, bool last, Matrix out) {
+  const bool whole = last && out.IsFlat();
   cpu::WithActivation(activation, [&]<typename Function>(Function) {
     cpu::ForPacksOfColumns(count, [&](int c, int lanes) {
       Pack sum = Pack::Load(sums + c);
       if (start == DenseStart::kAccumulate)
         sum = cpu::LoadColumns(out, c, lanes) + sum;
       else if (bias != nullptr)
-        sum = sum + cpu::LoadLanes(bias + c, lanes);
-      cpu::StoreColumns(Function::Value(sum), lanes, c, out);
+        sum = sum + cpu::LoadLanes(bias + c, last ? Pack::kWidth : lanes);
+      cpu::StoreColumns(Function::Value(sum), whole ? Pack::kWidth : lanes, c, out);
     });
   });
 }
@@ -124,7 +126,8 @@ void DenseOneRow(const DenseLayer& layer, DenseRange range, Weights weights, Con
       s.ends[j] = layer.extent.empty() ? input_end : std::min(input_end, layer.extent[o + last]);
     }
     kSums[packs - 1](s, sums);
-    Finish(start, bias == nullptr ? nullptr : bias + o, activation, sums, count,
+    const bool last = o % kRowAlign == 0 && o + count == layer.weight.rows;
+    Finish(start, bias == nullptr ? nullptr : bias + o, activation, sums, count, last,
            out.Columns(o, count));
   }
 }

@@ -35,7 +35,7 @@ Matrix Arena::NewMatrix(int rows, int cols) {
 }
 
 Matrix Arena::NewFlat(int cols) {
-  const auto elements = static_cast<std::size_t>(RoundUp(std::max(cols, 1), kRowAlign));
+  const auto elements = static_cast<std::size_t>(RoundUp(cols, kRowAlign) + 2 * kRowAlign);
   return {Allocate(elements * element_size_), 0, 1, cols, 1};
 }
 

@@ -23,7 +23,9 @@ class Arena {
 
   // An uninitialised (but finite on first use) block of rows; lives until the enclosing Scope ends.
   Matrix NewMatrix(int rows, int cols);
-  Matrix NewFlat(int cols);  // a single row, its columns side by side
+  // A single row, its columns side by side; 2 kRowAlign more elements may be read, and those up to
+  // a multiple of kRowAlign written.
+  Matrix NewFlat(int cols);
   Vector NewVector(int rows);
   Vectors NewVectors(int rows, int count);
   // Uninitialised numbers, or plain values of them.

@@ -112,14 +112,17 @@ def benchmark(program, only=".", seconds=0.2, processors=None):
 
 
 class Cells:
-    """Finished cells, kept in a file unless `path` is None; each build of the server has its own.
-    For any thread."""
+    """Finished cells, kept in a file unless `path` is None; each build of the programs, and of the
+    library they may share, has its own. For any thread."""
 
-    def __init__(self, path):
+    def __init__(self, path, programs=("millrace-server",)):
         self._path = path
         self._lock = threading.Lock()
-        program = (harness.BIN / "millrace-server").read_bytes()
-        self._build = hashlib.sha256(program).hexdigest()[:12]
+        shared = sorted((harness.BIN.parent / "lib").rglob("libmillrace_core.so"))
+        build = hashlib.sha256()
+        for file in [*(harness.BIN / program for program in programs), *shared]:
+            build.update(file.read_bytes())
+        self._build = build.hexdigest()[:12]
         self._cells = json.loads(path.read_text()) if path and path.exists() else {}
 
     def get(self, *key):

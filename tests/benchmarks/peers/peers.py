@@ -273,7 +273,7 @@ def main():
     sys.path += [str(HERE), str(HERE.parent)]
     import rig
     torch.set_num_threads(arguments.threads)
-    kept = rig.Cells(arguments.results)
+    kept = rig.Cells(arguments.results, ("bench_maf", "bench_flow"))
     cells = {}
     for task in arguments.tasks.split(","):
         cells |= print_task(task, arguments, kept)

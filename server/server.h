@@ -14,9 +14,9 @@ namespace millrace {
 
 class Server {
  public:
-  // Validates, loads the models, listens. `backend` outlives the server.
-  // INVALID_ARGUMENT for a bad configuration, FAILED_PRECONDITION where an address
-  // cannot be listened on or the model directory is taken; else as ModelRepository::Open.
+  // Validates, loads the models, listens. `backend` outlives the server. INVALID_ARGUMENT for a bad
+  // configuration, FAILED_PRECONDITION where an address cannot be listened on or the model
+  // directory is taken; else as ModelRepository::Open.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Config& config, Backend& backend,
                                                        const BuildInfo& build);
   ~Server();  // as Stop, without delay or grace

@@ -52,9 +52,9 @@ class Made {
     network_.Initialise(seed, parameters);
   }
 
-  // z [rows, dim] becomes the x that `bijection`, with theta(x), maps to it; theta and, with a
-  // tape, the activations are those of Forward at x. Each hidden unit is computed once, as soon as
-  // its columns are known: a whole sweep costs one Forward.
+  // z [rows, dim] becomes the x that `bijection`, with theta(x), maps to it; with a
+  // tape, theta and the activations are those of Forward at x. Each hidden unit is computed once,
+  // as soon as its columns are known: a whole sweep costs one Forward.
   void Invert(Pass& pass, ScalarBijection bijection, Matrix z, Matrix theta, Vector log_det) const;
 
   // The adjoint of a sweep, which goes back: columns of x_bar are found from the last to the first,

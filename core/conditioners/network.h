@@ -12,11 +12,12 @@
 
 #include "core/exec/parameters.h"
 #include "core/exec/pass.h"
+#include "core/exec/swept_network.h"
 
 namespace millrace {
 
 struct NetworkSpec {
-  static constexpr int kMaxHiddenLayers = 16;
+  static constexpr int kMaxHiddenLayers = SweptNetwork::kMaxLayers - 1;
 
   int inputs = 0;  // 0: the context alone, if there is one
   int context_dim = 0;

@@ -23,8 +23,6 @@ namespace {
 // Rows of a block: enough for whole register tiles, few enough that every layer's activations stay
 // in cache.
 constexpr int kBlockRows = 128;
-// So few rows are computed one by one (core/cpu/one_row.h), without a fork.
-constexpr std::int64_t kAloneRows = 4;
 
 class CpuWeights final : public DeviceWeights {
  public:
@@ -184,6 +182,7 @@ class CpuBackend final : public Backend {
   absl::Status ForEachBlock(Lanes& lanes, Weights weights, std::int64_t rows,
                             const std::stop_token& stop, const Task& task) {
     // The cut is free: a row's result does not depend on its block.
+    // So few rows are computed one by one (core/cpu/one_row.h), without a fork.
     if (rows <= kAloneRows)
       return lanes.Run(1, stop, [&](std::int64_t, Scratch& scratch) {
         for (std::int64_t r = 0; r < rows; ++r) {

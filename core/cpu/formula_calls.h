@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Formulas of scalar bijections on packs, as every path computes them: in a block, of a row alone
 // and in its sweep. The compiler may contract a * b + c * d in two ways, and decides anew where a
-// formula is inlined; the long ones, which have such sums, are therefore compiled once.
+// formula is inlined; the long ones, some of which have such sums, are therefore compiled once. The
+// short ones, and the functions of pack.h, have none.
 #ifndef MILLRACE_CORE_CPU_FORMULA_CALLS_H_
 #define MILLRACE_CORE_CPU_FORMULA_CALLS_H_
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/cpu/lanes.h"
 
-#include <tbb/blocked_range.h>
 #include <tbb/parallel_for.h>
 #include <tbb/partitioner.h>
 
@@ -70,15 +69,14 @@ absl::Status Lanes::Run(std::int64_t count, const std::stop_token& stop,
   if (count == 1 || threads_ == 1) {
     for (std::int64_t i = 0; i < count; ++i) run_one(i);
   } else if (count > 1) {
-    const auto run_range = [&](const tbb::blocked_range<std::int64_t>& range) {
+    const auto take_one = [&](std::int64_t i) {
       hand_over.load(std::memory_order_acquire);
-      for (std::int64_t i = range.begin(); i < range.end(); ++i) run_one(i);
+      run_one(i);
     };
     // Runs on another thread when the arena has no place for this one.
     const auto run_all = [&] {
       hand_over.load(std::memory_order_acquire);
-      tbb::parallel_for(tbb::blocked_range<std::int64_t>(0, count, 1), run_range,
-                        tbb::simple_partitioner());
+      tbb::parallel_for(std::int64_t{0}, count, take_one, tbb::simple_partitioner());
       done.fetch_add(0, std::memory_order_release);
     };
     hand_over.fetch_add(1, std::memory_order_release);

@@ -27,7 +27,8 @@ struct MatrixByInput {
   static constexpr int kPanel = 8 * Pack::kWidth;
 
   // The weights of an input stand at column + input * stride, output by output up to the end of the
-  // panel and, where that is the matrix's, padded with zeros to whole packs.
+  // panel and, where that is the matrix's, padded with zeros to a
+  // multiple of kRowAlign.
   struct Panel {
     const float* column;  // of the panel's first output and input 0
     std::ptrdiff_t stride;
@@ -58,7 +59,7 @@ class WeightsByInput {
   AlignedBuffer<float> values_;
 };
 
-// As Kernels::Dense, of one row; `out` may be flat.
+// As Kernels::Dense, of one row; `in` and `out` may be flat.
 void DenseOneRow(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
                  DenseStart start, Activation activation, Matrix out);
 

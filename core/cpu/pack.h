@@ -110,8 +110,10 @@ inline Pack Log(Pack x) {
   p = p * m + Pack(2.0000714765e-1f);
   p = p * m + Pack(-2.4999993993e-1f);
   p = p * m + Pack(3.3333331174e-1f);
-  Pack y = p * m * m2 + e * Pack(-2.12194440e-4f) - m2 * Pack(0.5f);
-  y = m + y + e * Pack(0.693359375f);
+  // One product a sum: contracted, it has one value.
+  Pack y = m2 * (p * m - Pack(0.5f)) + m;
+  y = y + e * Pack(-2.12194440e-4f);
+  y = y + e * Pack(0.693359375f);
   y = Select(x > Pack(__FLT_MAX__), x, y);
   y = Select(x > Pack(0.0f), y, Pack(__builtin_nanf("")));
   return Select(x >= Pack(0.0f), Select(x > Pack(0.0f), y, Pack(-__builtin_inff())), y);
@@ -167,7 +169,7 @@ inline Pack Turn(Pack x, int quarters) {
   Pack cosine(2.443315711809948e-5f);
   cosine = cosine * a2 + Pack(-1.388731625493765e-3f);
   cosine = cosine * a2 + Pack(4.166664568298827e-2f);
-  cosine = cosine * a2 * a2 - Pack(0.5f) * a2 + Pack(1.0f);
+  cosine = (cosine * a2 - Pack(0.5f)) * a2 + Pack(1.0f);
   const Pack::Ints quadrant = ToInt(k) + quarters;
   const Pack value = (quadrant & 1) == 0 ? sine.v : cosine.v;
   return FromBits(Bits(value) ^ ((quadrant & 2) << 30));

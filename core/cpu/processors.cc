@@ -64,7 +64,7 @@ int ControlGroupQuota(const std::filesystem::path& membership, const std::filesy
     for (const auto& name : std::filesystem::path(parts[2]).lexically_normal().relative_path())
       quota = std::min(quota, QuotaOfGroup(group /= name));
   }
-  return quota == kUnlimited ? 0 : std::max(1, static_cast<int>(std::ceil(quota)));
+  return quota == kUnlimited ? 0 : std::max(1, static_cast<int>(std::ceil(std::min(quota, 1e6))));
 }
 
 int AvailableProcessors() {

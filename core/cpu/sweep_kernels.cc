@@ -128,9 +128,8 @@ class RowSweep {
     sum = before + sum;
     if (network_.residual && l % 2 == 0) {
       float* const skip = Data(units_.skip) + o;
-      const Pack h = Pack::Load(skip);
-      if (l > 0) sum = sum + h;
-      Select(lanes, sum, h).Store(skip);
+      if (l > 0) sum = sum + Pack::Load(skip);
+      sum.Store(skip);  // other lanes' are of no more use, or come when their degree does
     }
     Pack result;
     cpu::WithActivation(network_.activation, [&]<typename Function>(Function) {

@@ -136,7 +136,8 @@ absl::Status ColumnModel::CheckShape(const NumberRows& rows) const {
                          absl::StrCat(num_columns(), " columns, as the model has"));
 }
 
-absl::Status ColumnModel::CheckRow(const NumberRows& rows, std::int64_t r) const {
+absl::Status ColumnModel::CheckRow(const NumberRows& rows, std::int64_t r,
+                                   std::int64_t name) const {
   std::optional<int> first;  // as it stands in the row
   for (int c = 0; c < rows.cols; ++c) {
     if (!std::isfinite(rows(r, c)) && (!first || rows.PlaceOf(c) < rows.PlaceOf(*first))) first = c;
@@ -144,7 +145,7 @@ absl::Status ColumnModel::CheckRow(const NumberRows& rows, std::int64_t r) const
   if (!first) return absl::OkStatus();
   return MakeError(absl::StatusCode::kInvalidArgument,
                    {.field = "rows",
-                    .row = r,
+                    .row = name,
                     .column = rows.PlaceOf(*first),
                     .value = absl::StrCat(rows(r, *first)),
                     .expected = absl::StrCat("a finite number in column '",

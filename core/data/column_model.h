@@ -63,9 +63,12 @@ class ColumnModel {
 
   // INVALID_ARGUMENT unless rows is [n >= 1, num_columns()].
   absl::Status CheckShape(const NumberRows& rows) const;
-  // INVALID_ARGUMENT naming row r, and column and value as they stand there, unless its numbers are
-  // finite.
-  absl::Status CheckRow(const NumberRows& rows, std::int64_t r) const;
+  // INVALID_ARGUMENT naming row `name`, and column and value as they stand there, unless the
+  // numbers of row r are finite.
+  absl::Status CheckRow(const NumberRows& rows, std::int64_t r, std::int64_t name) const;
+  absl::Status CheckRow(const NumberRows& rows, std::int64_t r) const {
+    return CheckRow(rows, r, r);
+  }
 
   // Standardised rows for training, [n, dim()]: columns with bins get uniform noise that depends on
   // (seed, first_row + r, column) only. Rows are those of Fit; a value out of support becomes 0.

@@ -107,7 +107,9 @@ class TrainSession {
 
 // A batch may stand anywhere, in any form: the backend asks for one block of rows after another and
 // hands the results back likewise, on its own threads, several at once. Every row is in one block;
-// each begins at a multiple of kRowAlign. What follows is memory of the backend, in cache.
+// each begins at a multiple of kRowAlign, but a batch of up to kAloneRows rows may be cut anywhere.
+// What follows is memory of the backend, in cache.
+inline constexpr int kAloneRows = 4;
 
 // Rows [first, first + count) of a batch, to be written as the flow takes them, row-major.
 struct RowBlock {
@@ -137,7 +139,8 @@ using TakeResult = absl::FunctionRef<void(const BlockResult&)>;
 
 // Thread-safe. All host rows are row-major and dense; spans are as long as the rows. Calls return
 // CANCELLED soon after `stop` is requested (checked at every block). Results do not depend on the
-// number of threads, nor a row's result on the rows beside it, bit for bit.
+// number of threads, nor a row's result on the rows beside it, bit for bit; of a row that overflows
+// single precision, which of its results are NaN may.
 class Backend {
  public:
   virtual ~Backend() = default;

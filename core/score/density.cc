@@ -162,6 +162,7 @@ absl::StatusOr<Path> Density::Interpolate(const NumberRows& from, const NumberRo
     if (row.rows != 1 || row.cols != ends.cols())
       return InvalidArgument("rows", absl::StrCat(row.rows, " rows of ", row.cols, " columns"),
                              absl::StrCat("one row of ", ends.cols(), " columns at each end"));
+    MILLRACE_RETURN_IF_ERROR(model_->columns.CheckRow(row, 0, end));
     row.Read(0, 0, ends.view().row(end++));
   }
   MILLRACE_RETURN_IF_ERROR(model_->context.CheckShape(context, 1));

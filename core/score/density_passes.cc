@@ -23,7 +23,8 @@ using Part = JobBatch::Part;
 
 constexpr double kMaxTemperature = 10.0;
 
-static_assert(kRowAlign % kNumOffsets == 0);  // a block holds all offsets of its rows
+// A block holds all offsets of its rows.
+static_assert(kRowAlign % kNumOffsets == 0 && kNumOffsets > kAloneRows);
 
 absl::Status RowError(absl::string_view field, std::int64_t row, absl::string_view value,
                       absl::string_view expected) {

@@ -53,7 +53,7 @@ std::vector<AloneCase> AloneCases() {
     add(architecture, "Plain", 37, 0, {50, 73}, false, Activation::kRelu);
     add(architecture, "Narrow", 2, 2, {9}, false, Activation::kElu);
     if (plain_only) continue;
-    add(architecture, "Residual", 18, 2, {40, 40, 40}, true, Activation::kTanh);
+    add(architecture, "Residual", 37, 2, {40, 40, 40}, true, Activation::kTanh);
     add(architecture, "Wide", 3, 0, {130, 130, 130}, true, Activation::kTanh);
   }
   add(Architecture::kMaf, "OneColumn", 1, 0, {4, 4}, false, Activation::kRelu);

@@ -256,6 +256,12 @@ TEST_F(DensityTest, InterpolationStartsAndEndsAtTheRows) {
   Rows<double> bad = SomeRows(1);
   bad(0, 3) = kInfinity;
   EXPECT_EQ(DetailOf(density_->Interpolate(one, bad.view(), {}, {}).status()).row, 1);
+  const std::vector<int> order = {3, 2, 1, 0};
+  NumberRows reversed = bad.view();
+  reversed.order = order;
+  const ErrorDetail detail = DetailOf(density_->Interpolate(one, reversed, {}, {}).status());
+  EXPECT_EQ(detail.row, 1);
+  EXPECT_EQ(detail.column, 3) << "where it stands in what was given";
 }
 
 TEST_F(DensityTest, BadRowsAreNamed) {

@@ -76,12 +76,16 @@ class JobBatch {
     return !job.stopped.load(std::memory_order_relaxed) &&
            part.first <= job.first_failed.load(std::memory_order_relaxed);
   }
-  // Writes the context of a part's rows where they stand in a block's, [count, dim]; nothing where
-  // `block` is null. Rows that CheckContext refuses fail.
+  // Writes the context of a part's rows where they stand in a block's, [count, dim], zeros where
+  // the part is not wanted; nothing where `block` is null. Rows that CheckContext refuses fail.
   void LoadContext(const Part& part, float* block) const {
     if (block == nullptr) return;
     const RowsView<float> rows{block + part.at * conditions_.dim(), part.count * times_,
                                conditions_.dim()};
+    if (!IsWanted(part)) {
+      std::fill_n(rows.data, rows.rows * rows.cols, 0.0f);
+      return;
+    }
     const NumberRows& context = *jobs_[part.job].context;
     for (std::int64_t r = 0; r < part.count; ++r) {
       const std::span<float> row = rows.row(r * times_);

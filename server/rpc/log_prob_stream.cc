@@ -87,16 +87,25 @@ class LogProbStream final
 
   void OnReadDone(bool ok) override {
     absl::Status status;
-    if (ok) {
-      call_.Received();
+    const bool take = BeginTaking() && ok;
+    if (ok) call_.Received();
+    if (take) {
       status = BehindExceptionWall([this] { return Take(); });
-    } else if (context_->IsCancelled()) {
+    } else if (!ok && context_->IsCancelled()) {
       status = absl::CancelledError("the call was cancelled");
     }
     Proceed([&] {
+      --busy_;
       reading_ = false;
       if (!ok || !status.ok()) End(std::move(status));
     });
+  }
+
+  // From here on the call is not finished; whether the message still matters.
+  bool BeginTaking() {
+    const std::lock_guard lock(mutex_);
+    ++busy_;
+    return !end_.has_value();
   }
 
   absl::Status Take() {
@@ -204,7 +213,7 @@ class LogProbStream final
 
   // Ends the call without further replies.
   void Abandon(absl::Status status) {
-    if (std::exchange(abandoned_, true)) return;
+    if (finished_ || std::exchange(abandoned_, true)) return;
     end_ = std::move(status);
     call_.Cancel();
     if (writing_) context_->TryCancel();
@@ -218,7 +227,7 @@ class LogProbStream final
 
   bool MayFinish() {
     return end_.has_value() && (abandoned_ || held_.empty()) && !writing_ && computing_ == 0 &&
-           beginning_ == 0 && !std::exchange(finished_, true);
+           busy_ == 0 && !std::exchange(finished_, true);
   }
 
   // The caller has so long for its next step, if that is what the call waits for.
@@ -250,7 +259,7 @@ class LogProbStream final
     std::unique_lock lock(mutex_);
     news();
     const auto [read, reply] = Next();
-    ++beginning_;
+    ++busy_;
     lock.unlock();
     if (reply != nullptr) {
       call_.Sent();
@@ -258,11 +267,12 @@ class LogProbStream final
     }
     if (read) StartRead(&incoming_);
     lock.lock();
-    --beginning_;
+    --busy_;
     const bool finish = MayFinish();
     if (finish) silence_alarm_.reset();
+    absl::Status end = finish ? *end_ : absl::OkStatus();
     lock.unlock();
-    if (finish) Finish(call_.End(*end_));
+    if (finish) Finish(call_.End(std::move(end)));
   }
 
   void OnCancel() override {
@@ -291,7 +301,7 @@ class LogProbStream final
   int computing_ = 0;  // messages that are, or wait for it
   bool reading_ = false;
   bool writing_ = false;
-  int beginning_ = 0;  // threads that begin what is due
+  int busy_ = 0;  // threads that take a message or begin what is due
   std::optional<absl::Status> end_;
   bool abandoned_ = false;
   bool finished_ = false;

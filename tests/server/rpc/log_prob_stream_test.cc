@@ -425,6 +425,19 @@ TEST(StreamLogProb, DrainingEndsItAfterWhatWasTaken) {
   EXPECT_LT(steady_clock::now() - begin, milliseconds(1800));  // not the whole grace
 }
 
+TEST(StreamLogProb, ACancellationMayMeetTheFirstMessage) {
+  InProcessServer server;
+  for (int i = 0; i < 300; ++i) {
+    grpc::ClientContext context;
+    const auto stream = server.density().StreamLogProb(&context);
+    EXPECT_TRUE(stream->Write(First(SmallRows(1))));
+    std::this_thread::sleep_for(std::chrono::microseconds(5 * (i % 60)));
+    context.TryCancel();
+    EXPECT_EQ(stream->Finish().error_code(), StatusCode::CANCELLED);
+  }
+  EXPECT_TRUE(AnswersSoon(server));
+}
+
 // Ends of all kinds meet messages of all kinds: every call ends once, and nothing is left behind.
 TEST(StreamLogProb, EndsMayMeetMessages) {
   InProcessServer server(

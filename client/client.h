@@ -101,6 +101,7 @@ struct RowsPiece {
 };
 
 // Gives rows piece by piece, a piece without rows after the last. All pieces have the same columns.
+// Asked ahead: until four messages are on their way, before the answers to the first are handed on.
 using RowsSource = std::function<absl::StatusOr<RowsPiece>()>;
 
 // Takes a piece with its answer; an error ends the call with that error.
@@ -156,9 +157,9 @@ class Client {
   // Any number of rows, at least one, in memory for a few pieces: sent while earlier ones are
   // computed, and handed on with their answers in order. Source and sink are called on this thread.
   // The timeout bounds the wait for each reply, not the whole. Where the stream breaks with
-  // UNAVAILABLE, or because the source was silent for too long, it goes on in another from the
-  // first row without an answer; options.max_attempts counts from the last answer on. Returns the
-  // version, the same for all rows.
+  // UNAVAILABLE, or because source or sink took longer than the server waits, it goes on in another
+  // from the first row without an answer; options.max_attempts counts from the last answer on.
+  // Returns the version, the same for all rows.
   absl::StatusOr<std::uint64_t> LogProb(const ModelRef& model, const RowsSource& source,
                                         const LogProbSink& sink,
                                         const CallOptions& call = {}) const;

@@ -89,7 +89,10 @@ class BulkLogProb {
       const absl::Status status = RunStream();
       if (!fault_.ok()) return fault_;
       if (status.ok()) break;
-      if (!MayGoOn(status)) return CountRowsFrom(begin_, status);
+      if (MayGoOn(status)) continue;
+      if (call_options_.stop.stop_requested())
+        return absl::CancelledError("the call was cancelled");
+      return CountRowsFrom(begin_, status);
     }
     if (!source_end_->ok()) return *source_end_;
     return model_.version;
@@ -98,6 +101,7 @@ class BulkLogProb {
  private:
   // Sends and reads until every row has its answer, or the stream ends before.
   absl::Status RunStream() {
+    if (NextToSend() == nullptr) return absl::OkStatus();  // no open stream waits for the source
     Call call({.timeout = absl::InfiniteDuration(), .stop = call_options_.stop}, timeout_);
     Patience patience(call.context(), timeout_);
     const auto stream = stub_.StreamLogProb(&call.context());
@@ -204,8 +208,11 @@ class BulkLogProb {
       most_rows_ = *std::ranges::max_element(in_flight_) / 2;
       return most_rows_ > 0;
     }
-    const bool silent = absl::IsDeadlineExceeded(status) && !timed_out_ && answered_ > begin_;
-    if (!silent && !absl::IsUnavailable(status)) return false;
+    if (call_options_.stop.stop_requested()) return false;
+    // The server's answer to a source or a sink that was slow.
+    const bool idle = (absl::IsDeadlineExceeded(status) || absl::IsCancelled(status)) &&
+                      !timed_out_ && answered_ > begin_;
+    if (!idle && !absl::IsUnavailable(status)) return false;
     if (++failures_ >= options_.max_attempts) return false;
     const absl::Duration longest =
         std::min(options_.initial_backoff * (1 << (failures_ - 1)), options_.max_backoff);

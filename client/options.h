@@ -25,9 +25,9 @@ struct ClientOptions {
   absl::Duration timeout = absl::Seconds(60);
   absl::Duration train_timeout = absl::Hours(24);  // of one training, upload included
 
-  // Calls that change nothing are repeated on UNAVAILABLE, by gRPC's own retry policy: after random
-  // waits of at most initial_backoff, then twice as much each time up to max_backoff. Sample is
-  // repeated only until its first message arrives.
+  // Calls that change nothing are repeated on UNAVAILABLE: after random waits of at most
+  // initial_backoff, then twice as much each time up to max_backoff. Sample is repeated only until
+  // its first message arrives; LogProb of a source goes on after the last row that was answered.
   int max_attempts = 5;  // first one included, 1 to 5; 1 repeats nothing
   absl::Duration initial_backoff = absl::Milliseconds(100);
   absl::Duration max_backoff = absl::Seconds(2);

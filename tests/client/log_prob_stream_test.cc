@@ -228,18 +228,40 @@ TEST_F(LogProbStreamTest, CountsTheRowAtFaultOverAllStreams) {
   EXPECT_EQ(detail->row(), 7U);  // four rows were answered before the stream that failed
 }
 
-TEST_F(LogProbStreamTest, ASourceMaySilenceTheServer) {
-  const grpc::Status silent(grpc::StatusCode::DEADLINE_EXCEEDED, "--upload_idle_timeout");
-  Answering([&](const std::vector<Message>& seen) {
-    return seen.size() == 2 ? silent : grpc::Status::OK;
-  });
+TEST_F(LogProbStreamTest, GoesOnWhereSourceOrSinkWereTooSlowForTheServer) {
   const Client client = server_.Connect();
-  const auto version = client.LogProb({"moons"}, Pieces({1, 1}), heard_.Sink());
+  for (const auto code : {grpc::StatusCode::DEADLINE_EXCEEDED, grpc::StatusCode::CANCELLED}) {
+    seen_.clear();
+    heard_ = {};
+    const grpc::Status idle(code, "--upload_idle_timeout");
+    Answering([&](const std::vector<Message>& seen) {
+      return seen.size() == 2 ? idle : grpc::Status::OK;
+    });
+    const auto version = client.LogProb({"moons"}, Pieces({1, 1}), heard_.Sink());
+    ASSERT_TRUE(version.ok()) << version.status();
+    EXPECT_EQ(heard_.log_prob, Numbers(2));
+    Answering([&](const auto&) { return idle; });  // that is neither's doing
+    EXPECT_EQ(client.LogProb({"moons"}, Pieces({1}), heard_.Sink()).status().code(),
+              static_cast<absl::StatusCode>(code));
+  }
+}
+
+TEST_F(LogProbStreamTest, NoOpenStreamWaitsForTheFirstPiece) {
+  Answering();
+  RowsSource one = Pieces({1});
+  int given = 0;
+  const auto version = server_.Connect().LogProb(
+      {"moons"},
+      [&] {
+        if (++given == 1) {
+          absl::SleepFor(absl::Milliseconds(100));
+          EXPECT_EQ(server_.calls, 0);
+        }
+        return one();
+      },
+      heard_.Sink());
   ASSERT_TRUE(version.ok()) << version.status();
-  EXPECT_EQ(heard_.log_prob, Numbers(2));
-  Answering([&](const auto&) { return silent; });  // that is not the source's doing
-  EXPECT_EQ(client.LogProb({"moons"}, Pieces({1}), heard_.Sink()).status().code(),
-            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(heard_.log_prob, Numbers(1));
 }
 
 TEST_F(LogProbStreamTest, WaitsForAReplyNoLongerThanTheTimeout) {
@@ -262,6 +284,24 @@ TEST_F(LogProbStreamTest, IsCancelledFromAnotherThread) {
                                                  {.stop = stop.get_token()});
   canceller.join();
   EXPECT_EQ(version.status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(LogProbStreamTest, IsCancelledWhileItRests) {
+  server_.stream_log_prob = [](auto&, auto&) {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "busy");
+  };
+  const Client client(
+      {.target = server_.target, .initial_backoff = absl::Hours(1), .max_backoff = absl::Hours(1)});
+  std::stop_source stop;
+  std::thread canceller([&] {
+    while (server_.calls == 0) absl::SleepFor(absl::Milliseconds(1));
+    absl::SleepFor(absl::Milliseconds(50));  // by then it rests
+    stop.request_stop();
+  });
+  const auto version =
+      client.LogProb({"moons"}, Pieces({1}), heard_.Sink(), {.stop = stop.get_token()});
+  canceller.join();
+  EXPECT_EQ(version.status().code(), absl::StatusCode::kCancelled) << version.status();
 }
 
 TEST_F(LogProbStreamTest, AsksTheSourceForNoMoreThanIsOnItsWay) {

@@ -32,6 +32,7 @@ constexpr RpcMethod kStreamLogProb = {"bidi_stream", "millrace.v1.DensityService
 // that is next. No message is read while there is as much as this.
 constexpr std::size_t kMaxHeld = 4;
 constexpr std::int64_t kMaxHeldBytes = 4 << 20;
+constexpr std::int64_t kReplyBytesOfRow = sizeof(double) + sizeof(bool);
 
 // A message that was taken and whose reply is not written yet.
 struct Message {
@@ -39,7 +40,7 @@ struct Message {
   v1::LogProbResponse answer;
   v1::StreamLogProbResponse reply;
   std::int64_t first_row = 0;
-  std::int64_t bytes = 0;
+  std::int64_t bytes = 0;  // its own and those of its reply
   std::optional<absl::Status> computed = std::nullopt;
 };
 
@@ -60,6 +61,11 @@ absl::Status OfStream(absl::Status status, const Message& message) {
   return MakeError(status.code(), detail);
 }
 
+absl::Status TooManyStreams(int open) {
+  return absl::UnavailableError(
+      absl::StrCat(open, " StreamLogProb calls are open (--max_log_prob_streams); retry later"));
+}
+
 // One thread at a time reads, several compute, one writes. Whichever brings news notes it and
 // begins what is due next (Proceed). Once an end is known nothing more is read, and the call is
 // finished as soon as what comes before the end is written and no thread is about this object any
@@ -72,14 +78,16 @@ class LogProbStream final
       : app_(app),
         context_(context),
         open_streams_(open_streams),
-        open_(open_streams.fetch_add(1, std::memory_order_relaxed) + 1),
         call_(kStreamLogProb, context, app.metrics, absl::InfiniteDuration()),
         on_drain_(app.queue.draining(),
                   [this] {
                     Proceed([this] { End(absl::UnavailableError("the server is shutting down")); });
                   }),
         on_silence_(silence_.get_token(), [this] { Proceed([this] { Abandon(Silent()); }); }) {
-    Proceed([] {});
+    const int open = open_streams_.fetch_add(1, std::memory_order_relaxed) + 1;
+    Proceed([&] {
+      if (open > app_.config.max_log_prob_streams) End(TooManyStreams(open - 1));
+    });
   }
 
  private:
@@ -112,7 +120,6 @@ class LogProbStream final
     MILLRACE_RETURN_IF_ERROR(model_ == nullptr ? TakeFirst() : CheckLater());
     Message message;
     message.first_row = rows_taken_;
-    message.bytes = static_cast<std::int64_t>(incoming_.ByteSizeLong());
     message.request = names_;
     message.request.mutable_rows()->Swap(incoming_.mutable_rows());
     if (incoming_.has_context())
@@ -120,17 +127,13 @@ class LogProbStream final
     MILLRACE_ASSIGN_OR_RETURN(const QuerySize size,
                               CheckQuery(message.request, *model_, app_.config.limits));
     rows_taken_ += size.rows;
+    message.bytes =
+        static_cast<std::int64_t>(message.request.ByteSizeLong()) + size.rows * kReplyBytesOfRow;
     if (Message* const held = Hold(std::move(message)); held != nullptr) Submit(*held, size);
     return absl::OkStatus();
   }
 
   absl::Status TakeFirst() {
-    if (open_ > app_.config.max_log_prob_streams) {
-      return absl::UnavailableError(
-          absl::StrCat(open_ - 1,
-                       " StreamLogProb calls are open (--max_log_prob_streams); retry "
-                       "later"));
-    }
     MILLRACE_ASSIGN_OR_RETURN(model_, app_.repository.Get(incoming_.name(), incoming_.version()));
     call_.Uses(Operation::kLogProb, model_);
     names_.mutable_column_names()->Swap(incoming_.mutable_column_names());
@@ -163,7 +166,8 @@ class LogProbStream final
           {.operation = Operation::kLogProb,
            .model = model_,
            .rows = size.rows,
-           .cost = {.evaluations = size.evaluations, .bytes = message.bytes},
+           .cost = {.evaluations = size.evaluations,
+                    .bytes = static_cast<std::int64_t>(message.request.ByteSizeLong())},
            .deadline = call_.deadline(),
            .stop = call_.stop().get_token(),
            .admitted = message.first_row > 0,
@@ -286,7 +290,6 @@ class LogProbStream final
   const App& app_;
   grpc::CallbackServerContext* const context_;
   std::atomic<int>& open_streams_;
-  const int open_;  // streams when this one began, itself included
   Call call_;
 
   // Of the thread that reads; the model is not touched once it is set.

@@ -331,8 +331,7 @@ TEST(StreamLogProb, AReaderWhoTakesNothingIsEnded) {
   Response reply;
   while (stream->Read(&reply)) {
   }
-  const StatusCode code = stream->Finish().error_code();
-  EXPECT_TRUE(code == StatusCode::CANCELLED || code == StatusCode::DEADLINE_EXCEEDED) << code;
+  EXPECT_EQ(stream->Finish().error_code(), StatusCode::CANCELLED);
 }
 
 TEST(StreamLogProb, SlowWorkIsNoSilence) {
@@ -360,7 +359,7 @@ TEST(StreamLogProb, OpenStreamsAreCounted) {
     Response reply;
     ASSERT_TRUE(stream->Write(First(SmallRows(1))));
     ASSERT_TRUE(stream->Read(&reply));
-    const Outcome second = Exchange(server, {First(SmallRows(1))});
+    const Outcome second = Exchange(server, {});  // refused before it says anything
     EXPECT_EQ(second.status.error_code(), StatusCode::UNAVAILABLE);
     EXPECT_NE(second.status.error_message().find("--max_log_prob_streams"), std::string::npos);
     stream->WritesDone();

@@ -48,13 +48,6 @@ absl::StatusOr<LogProbQuery> NewQuery(const Request& request, const ServedModel&
   return query;
 }
 
-template <typename Request, typename Response>
-absl::Status AnswerInParts(const Request& request, const ServedModel& served,
-                           const std::stop_token& stop, Response* response) {
-  MILLRACE_ASSIGN_OR_RETURN(const LogProbQuery query, Prepare(request, served, stop, response));
-  return Complete(request, served, query, served.density->LogProb(query.job), response);
-}
-
 // The size of a query; `rows` is the number in `field`.
 absl::StatusOr<QuerySize> SizeOf(std::int64_t rows, std::int64_t evaluations_a_row,
                                  absl::string_view field, const Limits& limits) {
@@ -130,11 +123,6 @@ absl::Status Complete(const v1::LogProbRequest&, const ServedModel&, const LogPr
   return WithDefaultField(std::move(computed), "rows");
 }
 
-absl::Status Answer(const v1::LogProbRequest& request, const ServedModel& served,
-                    const std::stop_token& stop, v1::LogProbResponse* response) {
-  return AnswerInParts(request, served, stop, response);
-}
-
 absl::StatusOr<QuerySize> CheckQuery(const v1::ScoreRequest& request, const ServedModel& served,
                                      const Limits& limits) {
   MILLRACE_RETURN_IF_ERROR(CheckInput(request, request.rows().rows(), served, limits));
@@ -191,7 +179,8 @@ absl::Status Complete(const v1::ScoreRequest& request, const ServedModel& served
 
 absl::Status Answer(const v1::ScoreRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::ScoreResponse* response) {
-  return AnswerInParts(request, served, stop, response);
+  MILLRACE_ASSIGN_OR_RETURN(const LogProbQuery query, Prepare(request, served, stop, response));
+  return Complete(request, served, query, served.density->LogProb(query.job), response);
 }
 
 absl::StatusOr<QuerySize> CheckQuery(const v1::InterpolateRequest& request,

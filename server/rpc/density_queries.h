@@ -6,7 +6,7 @@
 //               set by the caller. CANCELLED once `stop` is requested.
 // Errors as the proto states them. No gRPC here.
 //
-// LogProb and Score can also be answered in three parts, so that what many requests ask of one
+// LogProb is, and Score can be, answered in three parts, so that what many requests ask of one
 // model is computed in one pass: Prepare, Density::LogProbMany over their jobs, Complete. Request
 // and response outlive them all.
 #ifndef MILLRACE_SERVER_RPC_DENSITY_QUERIES_H_
@@ -58,8 +58,6 @@ absl::Status Complete(const v1::ScoreRequest& request, const ServedModel& served
 
 absl::StatusOr<QuerySize> CheckQuery(const v1::LogProbRequest& request, const ServedModel& served,
                                      const Limits& limits);
-absl::Status Answer(const v1::LogProbRequest& request, const ServedModel& served,
-                    const std::stop_token& stop, v1::LogProbResponse* response);
 
 absl::StatusOr<QuerySize> CheckQuery(const v1::ScoreRequest& request, const ServedModel& served,
                                      const Limits& limits);

@@ -10,6 +10,7 @@
 #include "core/base/error_detail.h"
 #include "core/cpu/cpu_backend.h"
 #include "gtest/gtest.h"
+#include "server/rpc/density_batch.h"
 #include "server/rpc/matrix.h"
 #include "tests/server/support/in_process_server.h"
 #include "tests/server/support/small_model.h"
@@ -95,9 +96,18 @@ class AnswerTest : public CheckQueryTest {
     *request.mutable_rows() = rows;
     return request;
   }
+  absl::Status Alone(const v1::LogProbRequest& request, v1::LogProbResponse* response) const {
+    using Part = DensityPart<v1::LogProbRequest, v1::LogProbResponse>;
+    Part part(&request, response, {});
+    BatchPart* const parts[] = {&part};
+    return Part::Answer(served_, parts).front();
+  }
+  absl::Status Alone(const v1::ScoreRequest& request, v1::ScoreResponse* response) const {
+    return Answer(request, served_, {}, response);
+  }
   std::vector<double> LogProbOf(const v1::LogProbRequest& request) const {
     v1::LogProbResponse response;
-    const absl::Status status = Answer(request, served_, {}, &response);
+    const absl::Status status = Alone(request, &response);
     EXPECT_TRUE(status.ok()) << status;
     return {response.log_prob().begin(), response.log_prob().end()};
   }
@@ -124,7 +134,7 @@ TEST_F(AnswerTest, NamesABadValueAsItStandsInTheRequest) {
   v1::LogProbRequest request = LogProb(MakeMatrix(2, 4, {0.5, 7, 10, 0.3, 0.5, 7, NAN, 0.3}));
   for (const char* name : {"u", "k", "y", "x"}) request.add_column_names(name);
   v1::LogProbResponse response;
-  const absl::Status status = Answer(request, served_, {}, &response);
+  const absl::Status status = Alone(request, &response);
   EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
   EXPECT_EQ(DetailOf(status).field, "rows");
   EXPECT_EQ(DetailOf(status).row, 1);
@@ -154,7 +164,9 @@ TEST_F(AnswerTest, ManyRequestsAreAnsweredAsOne) {
   EXPECT_TRUE(Complete(named, served_, *named_query, computed[3], &of_named).ok());
 
   const auto alone = [&](const auto& request, auto response) {
-    EXPECT_TRUE(Answer(request, served_, {}, &response).ok());
+    EXPECT_TRUE(Alone(request, &response).ok());
+    response.clear_name();
+    response.clear_version();
     return response.SerializeAsString();
   };
   EXPECT_EQ(of_first.SerializeAsString(), alone(first, v1::LogProbResponse()));

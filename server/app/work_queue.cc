@@ -70,9 +70,12 @@ void WorkQueue::Submit(Query query) {
 
 // With mutex_ held, and something waiting.
 std::list<WaitingQuery> WorkQueue::TakeBatch() {
+  const Query& first = waiting_.front().query;
+  const bool alone =
+      first.compute_together == nullptr || first.cost.evaluations >= batch_.max_evaluations;
   std::vector<BatchCandidate> candidates;
   for (const auto& [query, since] : waiting_) {
-    if (std::ssize(candidates) == kLookAhead) break;
+    if (std::ssize(candidates) == (alone ? 1 : kLookAhead)) break;
     candidates.push_back(CandidateOf(query));
   }
   std::list<WaitingQuery> batch;

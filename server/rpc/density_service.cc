@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/rpc/density_service.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -28,7 +29,8 @@ constexpr RpcMethod kScore = Unary("Score");
 constexpr RpcMethod kEncode = Unary("Encode");
 constexpr RpcMethod kDecode = Unary("Decode");
 
-// What takes no more than this is done before anyone could stop it.
+// What takes no more than this, with all that is computed with it, is done before anyone could stop
+// it.
 constexpr std::int64_t kShortEvaluations = 1024;
 
 // What answers a query: alone, or together with others of its kind.
@@ -74,7 +76,8 @@ grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, cons
     call->call().Uses(operation, model);
     MILLRACE_ASSIGN_OR_RETURN(const QuerySize size,
                               CheckQuery(*request, *model, app.config.limits));
-    if (size.evaluations > kShortEvaluations) call->call().StopAtDeadline();
+    if (std::max(size.evaluations, app.config.batch.max_evaluations) > kShortEvaluations)
+      call->call().StopAtDeadline();
     Query query = {.operation = operation,
                    .model = model,
                    .rows = size.rows,

@@ -44,6 +44,24 @@ TEST(Deadline, OfTheServerHoldsWhereTheClientSetsNone) {
   EXPECT_TRUE(AnswersSoon(server));
 }
 
+TEST(Deadline, OfTheServerHoldsForASmallRequestInALargeBatch) {
+  const auto gate = std::make_shared<Gate>();
+  InProcessServer server(
+      [](Config& config) {
+        config.max_deadline = absl::Milliseconds(100);
+        config.batch.max_evaluations = 1'000'000;
+      },
+      MakeGatedBackend(gate));
+  gate->Close();
+  std::thread opener([&] {
+    gate->AwaitCaller();
+    std::this_thread::sleep_for(milliseconds(300));
+    gate->Open();
+  });
+  EXPECT_EQ(LogProb(server).error_code(), StatusCode::DEADLINE_EXCEEDED);
+  opener.join();
+}
+
 TEST(Deadline, PassesInTheQueueToo) {
   const auto gate = std::make_shared<Gate>();
   InProcessServer server(

@@ -181,8 +181,8 @@ class CpuBackend final : public Backend {
   template <typename Task>
   absl::Status ForEachBlock(Lanes& lanes, Weights weights, std::int64_t rows,
                             const std::stop_token& stop, const Task& task) {
-    // The cut is free: a row's result does not depend on its block.
-    // So few rows are computed one by one (core/cpu/one_row.h), without a fork.
+    // The cut is free: a row's result does not depend on its block. Few rows are computed one by
+    // one (core/cpu/one_row.h), without a fork.
     if (rows <= kAloneRows)
       return lanes.Run(1, stop, [&](std::int64_t, Scratch& scratch) {
         for (std::int64_t r = 0; r < rows; ++r) {

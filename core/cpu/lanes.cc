@@ -7,23 +7,10 @@
 #include <atomic>
 #include <utility>
 
+#include "core/cpu/denormals.h"
+
 namespace millrace {
 namespace {
-
-// Denormals make Adam's moments several times slower; results must not depend on which thread's
-// mode was in force.
-class FlushDenormals {
- public:
-#if defined(__SSE__)
-  FlushDenormals() : saved_(__builtin_ia32_stmxcsr()) {
-    __builtin_ia32_ldmxcsr(saved_ | 0x8040);  // results flushed to zero, operands taken as zero
-  }
-  ~FlushDenormals() { __builtin_ia32_ldmxcsr(saved_); }
-
- private:
-  unsigned saved_;
-#endif
-};
 
 // The hand-over to TBB's threads, spelled out: TBB's own is in a library that sanitizers do not see
 // into. Global, so that a thread finds it before it reads anything that was handed over; only ever

@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "core/base/rows.h"
-#include "core/cpu/host_floats.h"
+#include "core/cpu/denormals.h"
 #include "core/exec/pass.h"
 #include "core/flow/backend.h"
 
@@ -48,15 +48,15 @@ bool PullContext(const Flow& flow, int rows, Pass& pass, const Load& load) {
 }
 
 inline bool LoadedByHost(LoadRows load, const RowBlock& block) {
-  const HostFloats mode;
+  const KeepDenormals mode;
   return load(block);
 }
 inline bool LoadedByHost(LoadSamples load, const SampleBlock& block) {
-  const HostFloats mode;
+  const KeepDenormals mode;
   return load(block);
 }
 inline void TakenByHost(TakeResult take, const BlockResult& result) {
-  const HostFloats mode;
+  const KeepDenormals mode;
   take(result);
 }
 

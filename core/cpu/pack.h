@@ -77,7 +77,8 @@ inline Pack Sqrt(Pack x) {
 // NaN stays NaN. Cody and Waite reduction, degree 6 in pairs (Estrin): short chains.
 inline Pack Exp(Pack x) {
   using namespace pack_internal;
-  const PackMask low = x<Pack(-87.3f), high = x> Pack(88.3f);
+  const PackMask low = x < Pack(-87.3f);
+  const PackMask high = x > Pack(88.3f);
   x = Select(high, Pack(88.3f), Select(low, Pack(-87.3f), x));
   const Pack n = Round(x * Pack(1.44269504088896341f));
   Pack r = x - n * Pack(0.693359375f);

@@ -104,6 +104,11 @@ ABSL_FLAG(
     "Evaluations of the flow up to which requests that wait for one model and operation are "
     "computed at once, counted as for --max_request_evaluations; answers do not depend on it. At "
     "most 1: each alone.");
+ABSL_FLAG(
+    std::int64_t, max_inline_products, Defaults().max_inline_products,
+    "Products that a request may take to be computed where it arrives, which is sooner than a "
+    "worker wakes: its evaluations of the flow times the flow's parameters, for residual layers "
+    "times the columns as well. Answers do not depend on it. 0: none.");
 ABSL_FLAG(absl::Duration, max_deadline, Defaults().max_deadline,
           "Longest time for one call other than Train, FitDensity and StreamLogProb, whatever the "
           "caller allows.");
@@ -140,7 +145,7 @@ const std::vector<FlagGroup>& FlagGroups() {
       {"Network", {"address", "metrics_address", "reflection"}},
       {"Models and threads",
        {"model_dir", "compute_threads", "worker_threads", "max_batch_evaluations",
-        "max_trainings"}},
+        "max_inline_products", "max_trainings"}},
       {"Limits of one request (beyond: RESOURCE_EXHAUSTED)",
        {"max_message_bytes", "max_request_rows", "max_request_evaluations", "max_columns",
         "max_sample_rows", "max_train_rows", "max_train_bytes", "max_parameters"}},
@@ -245,6 +250,7 @@ absl::StatusOr<Config> ConfigFromFlags(int argc, char** argv, const BuildInfo& b
                   .max_cost = {.evaluations = absl::GetFlag(FLAGS_max_queue_evaluations),
                                .bytes = absl::GetFlag(FLAGS_max_queue_bytes)}};
   config.batch.max_evaluations = absl::GetFlag(FLAGS_max_batch_evaluations);
+  config.max_inline_products = absl::GetFlag(FLAGS_max_inline_products);
   config.max_deadline = absl::GetFlag(FLAGS_max_deadline);
   config.upload_idle_timeout = absl::GetFlag(FLAGS_upload_idle_timeout);
   config.keepalive_time = absl::GetFlag(FLAGS_keepalive_time);

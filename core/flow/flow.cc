@@ -25,6 +25,12 @@ absl::StatusOr<std::shared_ptr<const Flow>> Flow::Create(const FlowSpec& spec) {
   return flow;
 }
 
+std::int64_t Flow::ProductsOfRow() const {
+  int uses = 1;
+  for (const auto& transform : transforms_) uses = std::max(uses, transform->UsesOfParameters());
+  return static_cast<std::int64_t>(layout_.size()) * uses;
+}
+
 ParameterValues Flow::InitialParameters() const {
   ParameterValues values(layout_.size());
   // Each transform, and the base, draws from a seed of its own.

@@ -34,6 +34,9 @@ class Flow {
   std::span<const std::unique_ptr<const Transform>> transforms() const { return transforms_; }
   const BaseDistribution& base() const { return *base_; }
 
+  // Products that the log-density of one row takes, about, masked ones included.
+  std::int64_t ProductsOfRow() const;
+
   // Parameters of an untrained flow, a pure function of the spec.
   ParameterValues InitialParameters() const;
 

@@ -40,6 +40,7 @@ class Inverted final : public Transform {
   void ConstrainByBound(std::span<float> parameters) const override {
     transform_->ConstrainByBound(parameters);
   }
+  int UsesOfParameters() const override { return transform_->UsesOfParameters(); }
   bool IsTriangular(std::span<const float> parameters) const override {
     return transform_->IsTriangular(parameters);
   }

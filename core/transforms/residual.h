@@ -40,6 +40,7 @@ class Residual final : public Transform {
   double LipschitzBound(std::span<const float> parameters) const override;
   // Scales all layers alike, down to a bound of kContraction.
   void ConstrainByBound(std::span<float> parameters) const override;
+  int UsesOfParameters() const override { return dim_; }
   bool IsTriangular(std::span<const float>) const override { return false; }
 
  private:

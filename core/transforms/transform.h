@@ -59,6 +59,9 @@ class Transform {
   // the edge. Called once, after training.
   virtual void ConstrainByBound(std::span<float> parameters) const;
 
+  // How often Forward uses each parameter for one row, about.
+  virtual int UsesOfParameters() const { return 1; }
+
   // True when z_i depends on x_1 .. x_i only, with these parameters (of the whole flow). Forward
   // then serves passes that ask for each column's log-det.
   virtual bool IsTriangular(std::span<const float> parameters) const = 0;

@@ -35,6 +35,7 @@ struct Config {
   int max_trainings = 2;          // trainings at once
   int max_sample_streams = 256;   // open Sample calls
   int max_log_prob_streams = 64;  // open StreamLogProb calls
+  std::int64_t max_inline_products = 1 << 18;  // of a query that is computed where it arrives
   Limits limits;
   QueueLimits queue;
   BatchLimits batch;

@@ -68,6 +68,18 @@ void WorkQueue::Submit(Query query) {
   admitted.ok() ? wake_.notify_one() : query.done(admitted);
 }
 
+bool WorkQueue::IsOpen() {
+  const std::lock_guard lock(mutex_);
+  return phase_ == Phase::kOpen;
+}
+
+void WorkQueue::ComputeHere(Query query) {
+  if (!IsOpen()) return query.done(absl::UnavailableError(kShuttingDown));
+  std::list<WaitingQuery> alone;
+  alone.push_back({std::move(query), absl::Now()});
+  AnswerQueries(alone, metrics_);
+}
+
 // With mutex_ held, and something waiting.
 std::list<WaitingQuery> WorkQueue::TakeBatch() {
   const Query& first = waiting_.front().query;

@@ -43,6 +43,9 @@ class WorkQueue {
   // ends with CANCELLED or DEADLINE_EXCEEDED before its turn comes, or with UNAVAILABLE: the queue
   // is full, draining or shut down.
   void Submit(Query query);
+  // The calling thread computes the query before this returns, whatever waits: for what takes less
+  // time than waking a worker. It ends as one submitted, but no queue is full for it.
+  void ComputeHere(Query query);
 
   // From here on only admitted queries are taken.
   void Drain();
@@ -55,6 +58,7 @@ class WorkQueue {
   enum class Phase { kOpen, kDraining, kClosed };
 
   absl::Status Admit(Query& query);
+  bool IsOpen();
   std::list<WaitingQuery> TakeBatch();
   void Work();
 

@@ -33,6 +33,12 @@ constexpr RpcMethod kDecode = Unary("Decode");
 // it.
 constexpr std::int64_t kShortEvaluations = 1024;
 
+bool IsBrief(const QuerySize& size, const ServedModel& model, const Config& config) {
+  return static_cast<double>(size.evaluations) *
+             static_cast<double>(model.density->flow().ProductsOfRow()) <=
+         static_cast<double>(config.max_inline_products);
+}
+
 // What answers a query: alone, or together with others of its kind.
 template <typename Request, typename Response>
 void SetWork(const ModelHandle& model, const Request* request, Response* response, Query& query) {
@@ -64,7 +70,8 @@ void SetWork(const ModelHandle& model, const v1::ScoreRequest* request, v1::Scor
        : SetWork<v1::ScoreRequest, v1::ScoreResponse>(model, request, response, query);
 }
 
-// One question, one answer: find the model, check what is cheap, hand over to the queue, answer.
+// One question, one answer: find the model, check what is cheap, compute or hand over to the queue,
+// answer.
 template <typename Request, typename Response>
 grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, const App& app,
                               grpc::CallbackServerContext* context, const Request* request,
@@ -87,7 +94,8 @@ grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, cons
                    .stop = call->call().stop().get_token(),
                    .done = [call](const absl::Status& status) { call->End(status); }};
     SetWork(model, request, response, query);
-    app.queue.Submit(std::move(query));
+    IsBrief(size, *model, app.config) ? app.queue.ComputeHere(std::move(query))
+                                      : app.queue.Submit(std::move(query));
     return absl::OkStatus();
   });
   if (!accepted.ok()) call->End(accepted);

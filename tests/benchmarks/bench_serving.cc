@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server on loopback, in a process of its own, with this client on the same cores: LogProb of
-// one row at 1, 8 and 64 concurrent callers beside an echo service, in turns, and StreamLogProb of
-// many rows beside the core in this process. A table on stderr, JSON on stdout.
+// one row at 1, 8 and 64 concurrent callers, in turns with an echo service and with an echo that
+// evaluates the flow, and StreamLogProb of many rows beside the core in this process. A table on
+// stderr, JSON on stdout: rates are the best round's, ratios their medians.
 //
 //   bench_serving [SERVER] [FLAG...] --rounds=5 --seconds=1 --rows=1000000 [--callers=8]
 //
@@ -13,8 +14,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -103,65 +104,83 @@ class Callers {
   int open_ = 0;  // guarded by mutex_
 };
 
-struct Side {
-  std::vector<double> rates;  // requests/s, by round
-  std::vector<float> micros;
-  double cpu = 0;  // seconds of the service's process
-
-  double CpuMicros() const { return 1e6 * cpu / static_cast<double>(micros.size()); }
-  double Best() const { return *std::max_element(rates.begin(), rates.end()); }
-  double Percentile(double p) {
-    const auto at = micros.begin() + static_cast<std::ptrdiff_t>(p * (micros.size() - 1));
-    std::nth_element(micros.begin(), at, micros.end());
-    return *at;
-  }
-};
-
 std::unique_ptr<Stub> Connect(int port) {
   return v1::DensityService::NewStub(
       grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
 }
 
-void MeasureCalls(const Options& options, const Process& server, const Process& echo,
-                  std::string& json) {
-  const Process* const processes[] = {&server, &echo};
-  const std::unique_ptr<Stub> stubs[] = {Connect(server.port()), Connect(echo.port())};
+struct Service {
+  const char* name;
+  const Process* process;
+  std::unique_ptr<Stub> stub = Connect(process->port());
+};
+
+// What the callers of a service saw.
+class Side {
+ public:
+  void Measure(const Service& service, const v1::LogProbRequest& request, int callers,
+               double seconds) {
+    Callers calls(*service.stub, request);
+    const double cpu = service.process->CpuSeconds(), client = ProcessCpuSeconds();
+    const Clock::time_point begin = Clock::now();
+    const std::vector<float> micros = calls.Run(callers, seconds);
+    rates_.push_back(static_cast<double>(micros.size()) / SecondsSince(begin));
+    cpu_ += service.process->CpuSeconds() - cpu;
+    client_cpu_ += ProcessCpuSeconds() - client;
+    micros_.insert(micros_.end(), micros.begin(), micros.end());
+  }
+
+  double CpuMicros() const { return 1e6 * cpu_ / static_cast<double>(micros_.size()); }
+  double ClientCpuMicros() const { return 1e6 * client_cpu_ / static_cast<double>(micros_.size()); }
+  double Best() const { return *std::max_element(rates_.begin(), rates_.end()); }
+  // The median over rounds of the rate beside the other's in the same round.
+  double RatioTo(const Side& other) const {
+    std::vector<double> ratios;
+    for (std::size_t i = 0; i < rates_.size(); ++i) ratios.push_back(rates_[i] / other.rates_[i]);
+    std::sort(ratios.begin(), ratios.end());
+    return ratios[ratios.size() / 2];
+  }
+  double Percentile(double p) {
+    const auto at = micros_.begin() + static_cast<std::ptrdiff_t>(p * (micros_.size() - 1));
+    std::nth_element(micros_.begin(), at, micros_.end());
+    return *at;
+  }
+
+ private:
+  static double ProcessCpuSeconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+  std::vector<double> rates_;  // requests/s, by round
+  std::vector<float> micros_;
+  double cpu_ = 0, client_cpu_ = 0;  // seconds of the service's process and of this one
+};
+
+// Services in turns, millrace the first.
+void MeasureCalls(const Options& options, const std::vector<Service>& services, std::string& json) {
   v1::LogProbRequest request;
   request.set_name("bench");
   SetRows(ServingRows(1), 0, 1, request.mutable_rows());
-  std::fprintf(stderr, "%8s %10s %12s %8s %8s %8s   %s\n", "callers", "", "requests/s", "p50 us",
-               "p99 us", "cpu us", "ratio: best, and median of rounds");
+  std::fprintf(stderr, "%8s %10s %12s %8s %8s %8s %8s %16s\n", "callers", "", "requests/s",
+               "p50 us", "p99 us", "cpu us", "client's", "millrace/this");
   for (const int callers : options.callers) {
-    Side sides[2];
-    std::vector<double> ratios;
-    for (int round = -1; round < options.rounds; ++round) {
-      for (int s = 0; s < 2; ++s) {
-        Callers calls(*stubs[s], request);
-        const double cpu = processes[s]->CpuSeconds();
-        const Clock::time_point begin = Clock::now();
-        const std::vector<float> micros = calls.Run(callers, round < 0 ? 0.2 : options.seconds);
-        if (round < 0) continue;  // warm
-        sides[s].cpu += processes[s]->CpuSeconds() - cpu;
-        sides[s].rates.push_back(static_cast<double>(micros.size()) / SecondsSince(begin));
-        sides[s].micros.insert(sides[s].micros.end(), micros.begin(), micros.end());
-      }
-      if (round >= 0) ratios.push_back(sides[0].rates.back() / sides[1].rates.back());
-    }
-    std::sort(ratios.begin(), ratios.end());
-    for (int s = 0; s < 2; ++s) {
-      const char* const name = s == 0 ? "millrace" : "echo";
-      std::fprintf(stderr, "%8d %10s %12.0f %8.0f %8.0f %8.1f", callers, name, sides[s].Best(),
-                   sides[s].Percentile(0.5), sides[s].Percentile(0.99), sides[s].CpuMicros());
-      if (s == 0)
-        std::fprintf(stderr, "   %.3f %.3f", sides[0].Best() / sides[1].Best(),
-                     ratios[ratios.size() / 2]);
-      std::fprintf(stderr, "\n");
-      char line[200];
+    for (const Service& service : services) Side().Measure(service, request, callers, 0.2);  // warm
+    std::vector<Side> sides(services.size());
+    for (int round = 0; round < options.rounds; ++round)
+      for (std::size_t s = 0; s < services.size(); ++s)
+        sides[s].Measure(services[s], request, callers, options.seconds);
+    for (std::size_t s = 0; s < services.size(); ++s) {
+      Side& side = sides[s];
+      const double best = sides[0].Best() / side.Best(), median = sides[0].RatioTo(side);
+      const double p50 = side.Percentile(0.5), p99 = side.Percentile(0.99);
+      std::fprintf(stderr, "%8d %10s %12.0f %8.0f %8.0f %8.1f %8.1f    %.3f (%.3f)\n", callers,
+                   services[s].name, side.Best(), p50, p99, side.CpuMicros(),
+                   side.ClientCpuMicros(), median, best);
+      char line[300];
       std::snprintf(line, sizeof(line),
                     "  {\"service\": \"%s\", \"callers\": %d, \"requests_per_s\": %.0f, "
-                    "\"p50_us\": %.1f, \"p99_us\": %.1f, \"cpu_us\": %.1f},\n",
-                    name, callers, sides[s].Best(), sides[s].Percentile(0.5),
-                    sides[s].Percentile(0.99), sides[s].CpuMicros());
+                    "\"p50_us\": %.1f, \"p99_us\": %.1f, \"cpu_us\": %.1f, \"client_cpu_us\": "
+                    "%.1f, \"ratio\": %.3f},\n",
+                    services[s].name, callers, side.Best(), p50, p99, side.CpuMicros(),
+                    side.ClientCpuMicros(), median);
       json += line;
     }
   }
@@ -276,7 +295,8 @@ Options ReadOptions(int argc, char** argv) {
 }
 
 int Main(int argc, char** argv) {
-  if (argc == 2 && std::string(argv[1]) == "--echo") ServeEcho();
+  if (argc == 2 && std::string(argv[1]) == "--echo") ServeEcho(false);
+  if (argc == 2 && std::string(argv[1]) == "--flow") ServeEcho(true);
   Options options = ReadOptions(argc, argv);
   std::string folder = std::filesystem::temp_directory_path() / "bench-serving-XXXXXX";
   MILLRACE_CHECK(mkdtemp(folder.data()) != nullptr);
@@ -287,8 +307,12 @@ int Main(int argc, char** argv) {
   std::string json = "[\n";
   {
     const Process server(options.server);
-    const Process echo({"/proc/self/exe", "--echo"});
-    MeasureCalls(options, server, echo, json);
+    const Process echo({"/proc/self/exe", "--echo"}), flow({"/proc/self/exe", "--flow"});
+    std::vector<Service> services;
+    services.push_back({"millrace", &server});
+    services.push_back({"flow", &flow});
+    services.push_back({"echo", &echo});
+    MeasureCalls(options, services, json);
     MeasureBulk(options, server, *Connect(server.port()), json);
   }
   std::filesystem::remove_all(folder);

@@ -17,8 +17,10 @@
 
 #include "core/base/check.h"
 #include "core/conditioners/made.h"
+#include "core/cpu/cpu_backend.h"
 #include "core/flow/flow.h"
 #include "core/math/uniform.h"
+#include "core/score/density.h"
 #include "grpcpp/grpcpp.h"
 #include "millrace/v1/density_service.grpc.pb.h"
 
@@ -119,24 +121,41 @@ double Process::CpuSeconds() const {
   return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
-void ServeEcho() {
+void ServeEcho(bool evaluates) {
   class Echo final
       : public v1::DensityService::WithCallbackMethod_LogProb<v1::DensityService::Service> {
+   public:
+    explicit Echo(const Density* density) : density_(density) {}
+
+   private:
     grpc::ServerUnaryReactor* LogProb(grpc::CallbackServerContext* context,
                                       const v1::LogProbRequest* request,
                                       v1::LogProbResponse* response) override {
+      const auto rows = static_cast<std::size_t>(request->rows().rows());
+      std::vector<double> log_prob(rows, 0.5);
+      std::vector<std::uint8_t> out_of_support(rows);
+      if (density_ != nullptr)
+        MILLRACE_CHECK(
+            density_
+                ->LogProb({.rows = {request->rows().raw_f32_le().data(), NumberRows::Type::kFloat32,
+                                    static_cast<std::int64_t>(rows), kColumns},
+                           .log_prob = log_prob,
+                           .out_of_support = out_of_support})
+                .ok());
       response->set_name(request->name());
       response->set_version(1);
-      for (std::uint32_t r = 0; r < request->rows().rows(); ++r) {
-        response->add_log_prob(0.5);
-        response->add_out_of_support(false);
-      }
+      response->mutable_log_prob()->Assign(log_prob.begin(), log_prob.end());
+      response->mutable_out_of_support()->Assign(out_of_support.begin(), out_of_support.end());
       grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
       reactor->Finish(grpc::Status::OK);
       return reactor;
     }
+
+    const Density* const density_;
   };
-  Echo echo;
+  const std::unique_ptr<Backend> backend = CreateCpuBackend();
+  const auto density = Density::Create(std::make_shared<Model>(ServingModel()), *backend);
+  Echo echo(evaluates ? density->get() : nullptr);
   int port = 0;
   grpc::ServerBuilder builder;
   builder.SetMaxReceiveMessageSize(64 << 20);

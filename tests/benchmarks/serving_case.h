@@ -39,8 +39,10 @@ class Process {
 };
 
 // Serves an echo of LogProb: one log-density a row, none computed; the callback API and the options
-// of millrace-server, but the reply is finished where the request arrives. Never returns.
-[[noreturn]] void ServeEcho();
+// of millrace-server, but the reply is finished where the request arrives. With `evaluates`, the
+// log-densities are those of ServingModel, and nothing else is done: no checks, limits, metrics or
+// versions. Never returns.
+[[noreturn]] void ServeEcho(bool evaluates);
 
 }  // namespace millrace
 

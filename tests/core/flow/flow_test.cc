@@ -251,6 +251,19 @@ TEST(FlowStructureTest, CountsPadding) {
   EXPECT_NEAR(EstimateParameters(spec), size, 0.05 * size);
 }
 
+// A residual layer's determinant takes a pass of its network for each column.
+TEST(FlowStructureTest, CountsProducts) {
+  const auto products = [](const LayerSpec& layer) {
+    const auto flow = *Flow::Create({.dim = 5, .chain = {{layer}}});
+    return std::pair(flow->ProductsOfRow(), static_cast<std::int64_t>(flow->layout().size()));
+  };
+  LayerSpec linear{.linear = LinearLayer{}}, residual{.residual = ResidualLayer{}};
+  EXPECT_EQ(products(linear).first, products(linear).second);
+  EXPECT_EQ(products(residual).first, 5 * products(residual).second);
+  residual.inverse = true;
+  EXPECT_EQ(products(residual).first, 5 * products(residual).second);
+}
+
 TEST(FlowStructureTest, RefusesLayersOutOfRange) {
   const auto refused = [](const LayerSpec& layer, int dim, const char* what) {
     const auto flow = Flow::Create({.dim = dim, .chain = {{layer}}});

@@ -46,6 +46,7 @@ TEST(Config, NamesTheFlagThatIsWrong) {
       {"--max_queue_evaluations", [](Config& c) { c.queue.max_cost.evaluations = 0; }},
       {"--max_queue_bytes", [](Config& c) { c.queue.max_cost.bytes = 0; }},
       {"--max_batch_evaluations", [](Config& c) { c.batch.max_evaluations = -1; }},
+      {"--max_inline_products", [](Config& c) { c.max_inline_products = -1; }},
       {"--max_deadline", [](Config& c) { c.max_deadline = absl::ZeroDuration(); }},
       {"--upload_idle_timeout", [](Config& c) { c.upload_idle_timeout = absl::ZeroDuration(); }},
       {"--keepalive_time", [](Config& c) { c.keepalive_time = absl::Milliseconds(99); }},

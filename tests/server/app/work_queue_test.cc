@@ -190,6 +190,28 @@ TEST(WorkQueue, DrainsThenDropsTheRest) {
   shutdown.join();
 }
 
+TEST(WorkQueue, ComputesHereWhateverWaitsUntilItDrains) {
+  Metrics metrics;
+  WorkQueue queue({.max_queries = 1}, {}, 1, metrics);
+  Blocker blocker(queue);
+  std::promise<absl::Status> waiting, here, late, refused;
+  queue.Submit(Reporting(waiting));
+  std::thread::id computed_by;
+  queue.ComputeHere(QueryThat([&] { computed_by = std::this_thread::get_id(); },
+                              [&](const absl::Status& status) { here.set_value(status); }));
+  EXPECT_TRUE(here.get_future().get().ok());
+  EXPECT_EQ(computed_by, std::this_thread::get_id());
+  Query late_query = Reporting(late);
+  late_query.deadline = absl::Now() - absl::Milliseconds(1);
+  queue.ComputeHere(std::move(late_query));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(late.get_future().get()));
+  queue.Drain();
+  queue.ComputeHere(Reporting(refused));
+  EXPECT_TRUE(absl::IsUnavailable(refused.get_future().get()));
+  blocker.Release();
+  EXPECT_TRUE(waiting.get_future().get().ok());
+}
+
 // What a test says of a query, and hears: how many were computed with it.
 struct Counted {
   int together = 0;

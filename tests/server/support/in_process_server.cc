@@ -27,6 +27,7 @@ Config TestConfig(const std::string& model_dir) {
   config.address = "127.0.0.1:0";
   config.metrics_address = "";
   config.model_dir = model_dir;
+  config.max_inline_products = 0;
   config.limits = {.max_message_bytes = 1 << 20,
                    .max_request_rows = 1000,
                    .max_request_evaluations = 1'000'000,

@@ -21,9 +21,9 @@ namespace millrace {
 
 // A real server on loopback that serves SmallModel as "small" version 1, with stubs that talk to
 // it. Its limits are low, so that tests reach them: 1000 rows and a million evaluations a request,
-// 8 columns, 5000 rows a sample, tables of 2000 rows or 32 kB, messages of 1 MiB. `adjust` may
-// change the configuration first; metrics are exposed by ExposeMetrics only. The backend is the
-// CPU's unless one is given.
+// 8 columns, 5000 rows a sample, tables of 2000 rows or 32 kB, messages of 1 MiB; and every query
+// takes its way through the queue. `adjust` may change the configuration first; metrics are exposed
+// by ExposeMetrics only. The backend is the CPU's unless one is given.
 class InProcessServer {
  public:
   explicit InProcessServer(

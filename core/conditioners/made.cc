@@ -9,8 +9,8 @@ namespace millrace {
 namespace {
 
 // Columns handled together in a sweep: what earlier columns contribute to a whole group is one wide
-// product, and only what the group contributes to itself is done column by column.
-constexpr int kGroup = 32;
+// product, and only what the group contributes to itself is left to the kernels' sweep.
+constexpr int kGroup = 64;
 
 }  // namespace
 

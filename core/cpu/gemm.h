@@ -68,6 +68,7 @@ inline void Tile(const Operands& operands, int m, int n, int k_begin, int k_end,
   Unrolled<kM>([&](auto i) { Unrolled<kN>([&](auto j) { sum[i][j] = Pack(0.0f); }); });
   const float* a = o.a + m * o.a_m + k_begin * o.a_k;
   const float* b = o.b + k_begin * o.b_k + n;
+#pragma GCC unroll 2
   for (int k = k_begin; k < k_end; ++k, a += o.a_k, b += o.b_k) {
     Pack column[kN];
     Unrolled<kN>([&](auto j) { column[j] = Pack::Load(b + j * Pack::kWidth); });
@@ -111,21 +112,31 @@ inline void Multiply(const Operands& o, int m_begin, int m_end, const KRange& k_
     const Range n = n_range(m, kM);
     TileRow<kM>(o, m, n.begin, n.end, k.begin, std::max(k.begin, k.end), finish);
   };
+  // No more tiles than it takes, none much lower than the others.
   int m = m_begin;
-  for (; m + kTileRows <= m_end; m += kTileRows) run.template operator()<kTileRows>(m);
-  switch (m_end - m) {
-    case 5:
-      return run.template operator()<5>(m);
-    case 4:
-      return run.template operator()<4>(m);
-    case 3:
-      return run.template operator()<3>(m);
-    case 2:
-      return run.template operator()<2>(m);
-    case 1:
-      return run.template operator()<1>(m);
-    default:
-      return;
+  for (int tiles = (m_end - m_begin + kTileRows - 1) / kTileRows; tiles > 0; --tiles) {
+    const int rows = (m_end - m + tiles - 1) / tiles;
+    switch (rows) {
+      case 6:
+        run.template operator()<6>(m);
+        break;
+      case 5:
+        run.template operator()<5>(m);
+        break;
+      case 4:
+        run.template operator()<4>(m);
+        break;
+      case 3:
+        run.template operator()<3>(m);
+        break;
+      case 2:
+        run.template operator()<2>(m);
+        break;
+      case 1:
+        run.template operator()<1>(m);
+        break;
+    }
+    m += rows;
   }
 }
 

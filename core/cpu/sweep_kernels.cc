@@ -18,6 +18,10 @@ namespace {
 using cpu::Column;
 using cpu::Data;
 
+// Columns of a step. What the columns before a step contribute to it is added when it begins, what
+// its own columns contribute to each other column by column.
+constexpr int kStep = 16;
+
 constexpr int AlignDown(int n) { return n & -Pack::kWidth; }
 
 // Lanes [begin, end).
@@ -77,7 +81,7 @@ class RowSweep {
     }
   }
 
-  // The sums of the first units of degree i of layer 0, where no column of the group is known.
+  // The sums of the first units of degree i of layer 0, where no column of the step is known.
   Pack FirstSums(int i) const { return SumsAt(0, network_.UnitsBelow(0, i)); }
 
   // Computes the units of degree i, and adds what they contribute. `sums` is the pack of the first
@@ -109,10 +113,25 @@ class RowSweep {
     return AddProducts(0, i, i + 1, x, i, network_.UnitsBelow(0, i + 1));
   }
 
+  // What the columns before contribute to the units of degrees [i, end), a step's, is theirs, and
+  // their sums start again.
+  void BeginStep(int i, int end) const {
+    for (int l = 0; l <= hidden_; ++l) {
+      float* const values = l == hidden_ ? Data(units_.theta) : Data(units_.value[l]);
+      const int first = network_.UnitsBelow(l, i), last = network_.UnitsBelow(l, end);
+      for (int o = AlignDown(first); o < last; o += Pack::kWidth) {
+        const PackMask lanes = LanesIn(first - o, last - o);
+        const Pack before = Pack::Load(values + o), sums = Pack::Load(layers_[l].sums + o);
+        Select(lanes, before + sums, before).Store(values + o);
+        Select(lanes, Pack(0.0f), sums).Store(layers_[l].sums + o);
+      }
+    }
+  }
+
  private:
   struct Layer {
     MatrixByInput matrix;
-    float* sums;  // of unit o at sums[o]: what the group contributes, up to unit end
+    float* sums;  // of unit o at sums[o]: what is not yet in its value, up to unit end
     int end;
   };
 
@@ -171,39 +190,50 @@ class RowSweep {
 // The block's.
 class BlockSweep {
  public:
-  BlockSweep(const SweptNetwork& network, const SweptUnits& units, Weights weights, int first,
-             ConstMatrix x)
-      : network_(network), units_(units), weights_(weights), first_(first), x_(x) {}
+  BlockSweep(const SweptNetwork& network, const SweptUnits& units, Weights weights, ConstMatrix x)
+      : network_(network), units_(units), weights_(weights), x_(x) {}
 
-  // Computes the units of degree i and the parameters of column i.
-  void Units(int i) const {
+  // Computes the units of degree i and the parameters of column i, of a step that begins at column
+  // `first`.
+  void Units(int first, int i) const {
     const int hidden = network_.hidden();
     for (int l = 0; l < hidden; ++l) {
-      const Range units{network_.UnitsBelow(l, i), network_.UnitsBelow(l, i + 1)};
+      const Range units = UnitsOf(l, i, i + 1);
+      const Range inputs = l == 0 ? Range{first, i} : UnitsOf(l - 1, first, i + 1);
       if (network_.residual && l % 2 == 0) {
-        AddProducts<Identity>(l, i, units, units_.value[l]);
+        AddProducts<Identity>(l, first, inputs, units);
         EndBlock(l, units);
       } else {
         cpu::WithActivation(network_.activation, [&]<typename Function>(Function) {
-          AddProducts<Function>(l, i, units, units_.value[l]);
+          AddProducts<Function>(l, first, inputs, units);
         });
       }
     }
-    const Range parameters{i * network_.parameters, (i + 1) * network_.parameters};
-    AddProducts<Identity>(hidden, i, parameters, units_.theta);
+    AddProducts<Identity>(hidden, first, UnitsOf(hidden - 1, first, i + 1),
+                          UnitsOf(hidden, i, i + 1));
+  }
+
+  // Adds what columns [first, i) contribute to those of a step, [i, end).
+  void BeginStep(int first, int i, int end) const {
+    for (int l = 0; l <= network_.hidden(); ++l)
+      AddProducts<Identity>(l, first, l == 0 ? Range{first, i} : UnitsOf(l - 1, first, i),
+                            UnitsOf(l, i, end));
   }
 
  private:
   using Range = gemm::Range;
 
-  // Units of layer l, of degree i: what the group contributes, and the function of the sums.
+  Range UnitsOf(int l, int first, int end) const {
+    return {network_.UnitsBelow(l, first), network_.UnitsBelow(l, end)};
+  }
+
+  // Adds what inputs of layer l, from column `first` on, contribute to some of its units; the
+  // function of the sums.
   template <typename Function>
-  void AddProducts(int l, int i, Range units, Matrix out) const {
+  void AddProducts(int l, int first, Range inputs, Range units) const {
     const Slice& matrix = network_.layers[l].weight;
     const ConstMatrix in = l == 0 ? x_ : ConstMatrix(units_.value[l - 1]);
-    const Range inputs =
-        l == 0 ? Range{first_, i}
-               : Range{network_.UnitsBelow(l - 1, first_), network_.UnitsBelow(l - 1, i + 1)};
+    const Matrix out = l == network_.hidden() ? units_.theta : units_.value[l];
     const Range rows{0, cpu::PaddedRows(in)};
     const gemm::Operands operands{
         Data(weights_, matrix), matrix.ld, 1, Data(in), in.stride, Data(out), out.stride};
@@ -212,7 +242,7 @@ class BlockSweep {
           operands, units.begin, units.end, [&](int, int) { return inputs; },
           [&](int, int) { return rows; }, finish);
     };
-    if (network_.StartsAtBias(l, first_))
+    if (network_.StartsAtBias(l, first))
       multiply(gemm::Write<Function>{Data(weights_, network_.layers[l].bias)});
     else
       multiply(gemm::Accumulate<Function>{});
@@ -237,14 +267,13 @@ class BlockSweep {
   const SweptNetwork& network_;
   const SweptUnits& units_;
   const Weights weights_;
-  const int first_;
   const ConstMatrix x_;
 };
 
-// Calls use(i, log-dets of column i) column by column.
-template <typename Use>
-void ForEachColumn(int first, int end, Vector log_det, Vectors column_log_det, const Use& use) {
-  for (int i = first; i < end; ++i) use(i, column_log_det.empty() ? log_det : column_log_det[i]);
+// Calls step(i, end) for each step of columns [first, last).
+template <typename Step>
+void ForEachStep(int first, int last, const Step& step) {
+  for (int i = first; i < last; i += kStep) step(i, std::min(last, i + kStep));
 }
 
 }  // namespace
@@ -253,28 +282,34 @@ void CpuKernels::SweepColumns(const SweptNetwork& network, const SweptUnits& uni
                               ScalarBijection bijection, Weights weights, int first, int end,
                               Arena& arena, Matrix z, Vector log_det,
                               Vectors column_log_det) const {
+  const auto log_dets = [&](int i) { return column_log_det.empty() ? log_det : column_log_det[i]; };
   if (!units.theta.IsFlat()) {
-    const BlockSweep sweep(network, units, weights, first, z);
+    const BlockSweep sweep(network, units, weights, z);
     const int p = network.parameters;
-    ForEachColumn(first, end, log_det, column_log_det, [&](int i, Vector of_column) {
-      sweep.Units(i);
-      BijectionInverse(bijection, units.theta.Columns(i * p, p), z.Columns(i, 1), of_column);
+    return ForEachStep(first, end, [&](int step, int step_end) {
+      if (step > first) sweep.BeginStep(first, step, step_end);
+      for (int i = step; i < step_end; ++i) {
+        sweep.Units(step, i);
+        BijectionInverse(bijection, units.theta.Columns(i * p, p), z.Columns(i, 1), log_dets(i));
+      }
     });
-    return;
   }
   const Arena::Scope scope(arena);
   const RowSweep sweep(network, units, weights, first, end, arena);
   WithFormula(bijection, [&](const auto& formula) {
     Pack theta[kMaxTheta];
-    Pack sums = sweep.FirstSums(first);
-    ForEachColumn(first, end, log_det, column_log_det, [&](int i, Vector of_column) {
-      sweep.Units(i, sums);
-      for (int p = 0; p < network.parameters; ++p) theta[p] = Pack(sweep.Theta(i, p));
-      float* const column = Column(z, i);
-      const Mapped<Pack> x = cpu::Inverse(formula, Pack(*column), theta);
-      cpu::PutAlone(x.value.v[0], column);
-      of_column.data[0] += static_cast<double>(x.log_det.v[0]);
-      sums = sweep.Found(i, x.value);
+    ForEachStep(first, end, [&](int step, int step_end) {
+      if (step > first) sweep.BeginStep(step, step_end);
+      Pack sums = sweep.FirstSums(step);
+      for (int i = step; i < step_end; ++i) {
+        sweep.Units(i, sums);
+        for (int p = 0; p < network.parameters; ++p) theta[p] = Pack(sweep.Theta(i, p));
+        float* const column = Column(z, i);
+        const Mapped<Pack> x = cpu::Inverse(formula, Pack(*column), theta);
+        cpu::PutAlone(x.value.v[0], column);
+        log_dets(i).data[0] += static_cast<double>(x.log_det.v[0]);
+        sums = sweep.Found(i, x.value);
+      }
     });
   });
 }

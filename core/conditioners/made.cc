@@ -66,8 +66,8 @@ Made::Made(const MadeSpec& spec, const std::string& prefix, ParameterLayout& lay
                ExtentsOf(spec, ends_), prefix, layout) {}
 
 // What is known before the group goes into the sums of everything that it computes.
-void Made::BeginGroup(Pass& pass, int first, int end, ConstMatrix x, const Network::Hidden& value,
-                      Matrix theta) const {
+void Made::BeginGroup(Pass& pass, int first, int end, const ConstMatrix& x,
+                      const Network::Hidden& value, const Matrix& theta) const {
   const SweptNetwork swept = Swept();
   int known = first;
   for (int l = 0; l <= swept.hidden(); ++l) {
@@ -79,7 +79,7 @@ void Made::BeginGroup(Pass& pass, int first, int end, ConstMatrix x, const Netwo
   }
 }
 
-void Made::Invert(Pass& pass, ScalarBijection bijection, Matrix z, Matrix theta,
+void Made::Invert(Pass& pass, ScalarBijection bijection, const Matrix& z, const Matrix& theta,
                   Vector log_det) const {
   const Network::Hidden value = network_.NewValues(pass, z.rows);
   const SweptUnits units{.value = value, .skip = network_.NewSkip(pass, z.rows), .theta = theta};
@@ -92,7 +92,8 @@ void Made::Invert(Pass& pass, ScalarBijection bijection, Matrix z, Matrix theta,
   network_.PushHidden(pass, value);
 }
 
-Made::ReverseSweep::ReverseSweep(const Made& made, Pass& pass, ConstMatrix theta_bar, Matrix x_bar)
+Made::ReverseSweep::ReverseSweep(const Made& made, Pass& pass, const ConstMatrix& theta_bar,
+                                 const Matrix& x_bar)
     : made_(made),
       pass_(pass),
       theta_bar_(theta_bar),
@@ -110,7 +111,7 @@ void Made::ReverseSweep::Advance(int i) {
   made_.network_.InputAdjoints(pass_, i, i + 1, bar_, x_bar_);
 }
 
-void Made::ReverseSweep::Finish(ConstMatrix x, float sign) {
+void Made::ReverseSweep::Finish(const ConstMatrix& x, float sign) {
   const SweptNetwork swept = made_.Swept();
   for (int l = made_.network_.num_hidden(); l-- > 0;)
     made_.network_.UnitAdjoints(pass_, l, 0, swept.UnitsBelow(l, 1), theta_bar_, value_, bar_);

@@ -43,9 +43,12 @@ class Made {
   int theta_cols() const { return spec_.dim * spec_.parameters; }
 
   // As those of Network; theta [rows, theta_cols()], x [rows, dim].
-  void Forward(Pass& pass, ConstMatrix x, Matrix theta) const { network_.Forward(pass, x, theta); }
+  void Forward(Pass& pass, const ConstMatrix& x, const Matrix& theta) const {
+    network_.Forward(pass, x, theta);
+  }
   // Also after Invert with a tape.
-  void Backward(Pass& pass, ConstMatrix x, ConstMatrix theta_bar, float sign, Matrix x_bar) const {
+  void Backward(Pass& pass, const ConstMatrix& x, const ConstMatrix& theta_bar, float sign,
+                const Matrix& x_bar) const {
     network_.Backward(pass, x, theta_bar, sign, x_bar);
   }
   void Initialise(std::uint64_t seed, std::span<float> parameters) const {
@@ -55,19 +58,20 @@ class Made {
   // z [rows, dim] becomes the x that `bijection`, with theta(x), maps to it; with a
   // tape, theta and the activations are those of Forward at x. Each hidden unit is computed once,
   // as soon as its columns are known: a whole sweep costs one Forward.
-  void Invert(Pass& pass, ScalarBijection bijection, Matrix z, Matrix theta, Vector log_det) const;
+  void Invert(Pass& pass, ScalarBijection bijection, const Matrix& z, const Matrix& theta,
+              Vector log_det) const;
 
   // The adjoint of a sweep, which goes back: columns of x_bar are found from the last to the first,
   // the adjoint of each hidden unit as soon as those of all that use it are known.
   class ReverseSweep {
    public:
     // With the activations on the tape, which are popped.
-    ReverseSweep(const Made& made, Pass& pass, ConstMatrix theta_bar, Matrix x_bar);
+    ReverseSweep(const Made& made, Pass& pass, const ConstMatrix& theta_bar, const Matrix& x_bar);
     // Adds to column i of x_bar what it contributes to the parameters of later columns, whose
     // theta_bar is final. To be called for i = dim - 1, .. 0.
     void Advance(int i);
     // After column 0: adds `sign` times the parameter and context gradients.
-    void Finish(ConstMatrix x, float sign);
+    void Finish(const ConstMatrix& x, float sign);
 
    private:
     const Made& made_;
@@ -92,8 +96,8 @@ class Made {
             .residual = spec_.residual,
             .activation = spec_.activation};
   }
-  void BeginGroup(Pass& pass, int first, int end, ConstMatrix x, const Network::Hidden& value,
-                  Matrix theta) const;
+  void BeginGroup(Pass& pass, int first, int end, const ConstMatrix& x,
+                  const Network::Hidden& value, const Matrix& theta) const;
 
   const MadeSpec spec_;
   const DegreeEnds ends_;

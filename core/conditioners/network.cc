@@ -64,8 +64,8 @@ Network::Hidden Network::PopHidden(Pass& pass) const {
   return value;
 }
 
-void Network::Multiply(Pass& pass, int l, DenseRange range, ConstMatrix in, DenseStart start,
-                       Activation activation, Matrix out) const {
+void Network::Multiply(Pass& pass, int l, DenseRange range, const ConstMatrix& in, DenseStart start,
+                       Activation activation, const Matrix& out) const {
   if (l == 0 && start == DenseStart::kBias && spec_.context_dim > 0) {
     const DenseRange context{range.output_begin, range.output_end, 0, spec_.context_dim};
     pass.kernels.Dense(context_, context, pass.weights, pass.context, DenseStart::kBias,
@@ -75,7 +75,7 @@ void Network::Multiply(Pass& pass, int l, DenseRange range, ConstMatrix in, Dens
   pass.kernels.Dense(layers_[l], range, pass.weights, in, start, activation, out);
 }
 
-void Network::Complete(Pass& pass, int l, int begin, int end, Matrix skip,
+void Network::Complete(Pass& pass, int l, int begin, int end, const Matrix& skip,
                        const Hidden& value) const {
   if (!IsBlockEnd(l)) return;
   const Matrix units = value[l].Columns(begin, end - begin);
@@ -85,7 +85,7 @@ void Network::Complete(Pass& pass, int l, int begin, int end, Matrix skip,
   pass.kernels.Activate(spec_.activation, units);
 }
 
-void Network::Forward(Pass& pass, ConstMatrix x, Matrix theta) const {
+void Network::Forward(Pass& pass, const ConstMatrix& x, const Matrix& theta) const {
   const Hidden value = NewValues(pass, x.rows);
   const Matrix skip = NewSkip(pass, x.rows);
   ConstMatrix in = x;
@@ -100,7 +100,7 @@ void Network::Forward(Pass& pass, ConstMatrix x, Matrix theta) const {
   PushHidden(pass, value);
 }
 
-void Network::UnitAdjoints(Pass& pass, int l, int begin, int end, ConstMatrix theta_bar,
+void Network::UnitAdjoints(Pass& pass, int l, int begin, int end, const ConstMatrix& theta_bar,
                            const Hidden& value, const Hidden& bar) const {
   const ConstMatrix next = l + 1 == num_hidden() ? theta_bar : ConstMatrix(bar[l + 1]);
   // Of the adjoints above, a masked layer's staircase leaves out those of units that do not use
@@ -113,12 +113,13 @@ void Network::UnitAdjoints(Pass& pass, int l, int begin, int end, ConstMatrix th
     pass.kernels.Add(bar[l + 2].Columns(begin, end - begin), units);
 }
 
-void Network::InputAdjoints(Pass& pass, int begin, int end, const Hidden& bar, Matrix x_bar) const {
+void Network::InputAdjoints(Pass& pass, int begin, int end, const Hidden& bar,
+                            const Matrix& x_bar) const {
   pass.kernels.DenseInputAdjoint(layers_[0], {0, bar[0].cols, begin, end}, pass.weights, bar[0],
                                  /*accumulate=*/true, x_bar);
 }
 
-void Network::ParameterAdjoints(Pass& pass, ConstMatrix x, ConstMatrix theta_bar,
+void Network::ParameterAdjoints(Pass& pass, const ConstMatrix& x, const ConstMatrix& theta_bar,
                                 const Hidden& value, const Hidden& bar, float sign) const {
   if (!pass.gradients.empty()) {
     for (int l = 0; l <= num_hidden(); ++l) {
@@ -142,8 +143,8 @@ void Network::ParameterAdjoints(Pass& pass, ConstMatrix x, ConstMatrix theta_bar
   pass.kernels.Add(context_bar, pass.context_bar);
 }
 
-void Network::Backward(Pass& pass, ConstMatrix x, ConstMatrix theta_bar, float sign,
-                       Matrix x_bar) const {
+void Network::Backward(Pass& pass, const ConstMatrix& x, const ConstMatrix& theta_bar, float sign,
+                       const Matrix& x_bar) const {
   const Arena::Scope scope(pass.arena);
   const Hidden value = PopHidden(pass);
   const Hidden bar = NewHidden(pass, x.rows);

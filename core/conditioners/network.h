@@ -48,10 +48,11 @@ class Network {
   int num_hidden() const { return static_cast<int>(spec_.hidden_sizes.size()); }
 
   // theta [rows, outputs] of x [rows, inputs]. With a tape, pushes the activations.
-  void Forward(Pass& pass, ConstMatrix x, Matrix theta) const;
+  void Forward(Pass& pass, const ConstMatrix& x, const Matrix& theta) const;
   // After Forward with a tape: adds to x_bar and, `sign` times, to the parameter and context
   // gradients.
-  void Backward(Pass& pass, ConstMatrix x, ConstMatrix theta_bar, float sign, Matrix x_bar) const;
+  void Backward(Pass& pass, const ConstMatrix& x, const ConstMatrix& theta_bar, float sign,
+                const Matrix& x_bar) const;
 
   // The output starts at zero, residual blocks near the identity.
   void Initialise(std::uint64_t seed, std::span<float> parameters) const;
@@ -79,18 +80,19 @@ class Network {
     return IsBlockEnd(l) ? Activation::kIdentity : spec_.activation;
   }
   // Products of units [output_begin, output_end) of layer l (num_hidden(): the output).
-  void Multiply(Pass& pass, int l, DenseRange range, ConstMatrix in, DenseStart start,
-                Activation activation, Matrix out) const;
+  void Multiply(Pass& pass, int l, DenseRange range, const ConstMatrix& in, DenseStart start,
+                Activation activation, const Matrix& out) const;
   // Where layer l ends a block: adds h to the sums of units [begin, end), which are the new h, and
   // activates them.
-  void Complete(Pass& pass, int l, int begin, int end, Matrix skip, const Hidden& value) const;
+  void Complete(Pass& pass, int l, int begin, int end, const Matrix& skip,
+                const Hidden& value) const;
   // Adjoints of units [begin, end) of layer l before the activation, from those that use them.
-  void UnitAdjoints(Pass& pass, int l, int begin, int end, ConstMatrix theta_bar,
+  void UnitAdjoints(Pass& pass, int l, int begin, int end, const ConstMatrix& theta_bar,
                     const Hidden& value, const Hidden& bar) const;
   // Adds to inputs [begin, end) of x_bar what the first layer's adjoints contribute.
-  void InputAdjoints(Pass& pass, int begin, int end, const Hidden& bar, Matrix x_bar) const;
-  void ParameterAdjoints(Pass& pass, ConstMatrix x, ConstMatrix theta_bar, const Hidden& value,
-                         const Hidden& bar, float sign) const;
+  void InputAdjoints(Pass& pass, int begin, int end, const Hidden& bar, const Matrix& x_bar) const;
+  void ParameterAdjoints(Pass& pass, const ConstMatrix& x, const ConstMatrix& theta_bar,
+                         const Hidden& value, const Hidden& bar, float sign) const;
 
  private:
   const NetworkSpec spec_;

@@ -73,7 +73,7 @@ void ColumnAdjoint(const BaseLayer& layer, const BaseColumn& column, const float
 
 }  // namespace
 
-void CpuKernels::BaseLogDensity(const BaseLayer& layer, Weights weights, ConstMatrix z,
+void CpuKernels::BaseLogDensity(const BaseLayer& layer, Weights weights, const ConstMatrix& z,
                                 Arena& arena, Vector log_p, Vectors column_log_p) const {
   const auto value = ValueOf(weights);
   if (layer.components == 1) {
@@ -105,9 +105,9 @@ void CpuKernels::BaseLogDensity(const BaseLayer& layer, Weights weights, ConstMa
   }
 }
 
-void CpuKernels::BaseLogDensityAdjoint(const BaseLayer& layer, Weights weights, ConstMatrix z,
-                                       ConstVector log_p_bar, Arena& arena, Matrix grad,
-                                       Gradients gradients) const {
+void CpuKernels::BaseLogDensityAdjoint(const BaseLayer& layer, Weights weights,
+                                       const ConstMatrix& z, ConstVector log_p_bar, Arena& arena,
+                                       const Matrix& grad, Gradients gradients) const {
   const Arena::Scope scope(arena);
   const int rows = PaddedRows(z);
   const auto value = ValueOf(weights);

@@ -154,7 +154,7 @@ void SampleStandard(const BaseLayer& layer, Weights weights, std::span<const Sam
 }  // namespace
 
 void CpuKernels::SampleBase(const BaseLayer& layer, Weights weights,
-                            std::span<const SampleKey> keys, Matrix z) const {
+                            std::span<const SampleKey> keys, const Matrix& z) const {
   if (z.rows == 0) return;
   SampleStandard(layer, weights, keys, z);
   const auto value = ValueOf(weights);
@@ -189,8 +189,9 @@ void CpuKernels::SampleBase(const BaseLayer& layer, Weights weights,
 }
 
 void CpuKernels::SampleBaseAdjoint(const BaseLayer& layer, Weights weights, std::uint64_t seed,
-                                   std::uint64_t first_row, ConstMatrix z, ConstMatrix grad,
-                                   Arena& arena, Gradients gradients) const {
+                                   std::uint64_t first_row, const ConstMatrix& z,
+                                   const ConstMatrix& grad, Arena& arena,
+                                   Gradients gradients) const {
   const Arena::Scope scope(arena);
   const auto value = ValueOf(weights);
   const Matrix shape_slope = arena.NewMatrix(z.rows, z.cols);  // of samples in standard position

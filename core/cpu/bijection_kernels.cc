@@ -117,24 +117,25 @@ void AdjointColumns(const F& formula, const Adjoint& adjoint, ConstMatrix theta,
 
 }  // namespace
 
-void CpuKernels::BijectionForward(ScalarBijection bijection, ConstMatrix theta, Matrix x,
-                                  Vector log_det) const {
+void CpuKernels::BijectionForward(ScalarBijection bijection, const ConstMatrix& theta,
+                                  const Matrix& x, Vector log_det) const {
   WithFormula(bijection, [&](const auto& f) {
     MapColumns(
         f, [&](Pack v, const Pack* t) { return cpu::Forward(f, v, t); }, theta, x, log_det);
   });
 }
 
-void CpuKernels::BijectionInverse(ScalarBijection bijection, ConstMatrix theta, Matrix z,
-                                  Vector log_det) const {
+void CpuKernels::BijectionInverse(ScalarBijection bijection, const ConstMatrix& theta,
+                                  const Matrix& z, Vector log_det) const {
   WithFormula(bijection, [&](const auto& f) {
     MapColumns(
         f, [&](Pack v, const Pack* t) { return cpu::Inverse(f, v, t); }, theta, z, log_det);
   });
 }
 
-void CpuKernels::BijectionAdjoint(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
-                                  ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const {
+void CpuKernels::BijectionAdjoint(ScalarBijection bijection, const ConstMatrix& theta,
+                                  const ConstMatrix& x, ConstVector log_det_bar, const Matrix& grad,
+                                  const Matrix& theta_bar) const {
   WithFormula(bijection, [&](const auto& f) {
     const auto adjoint = [&](Pack v, const Pack* t, Pack bar, Pack log_bar, Pack* t_bar) {
       return f.Adjoint(v, t, bar, log_bar, t_bar);
@@ -143,9 +144,9 @@ void CpuKernels::BijectionAdjoint(ScalarBijection bijection, ConstMatrix theta, 
   });
 }
 
-void CpuKernels::BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
-                                       ConstVector log_det_bar, Matrix grad,
-                                       Matrix theta_bar) const {
+void CpuKernels::BijectionAdjointSolve(ScalarBijection bijection, const ConstMatrix& theta,
+                                       const ConstMatrix& x, ConstVector log_det_bar,
+                                       const Matrix& grad, const Matrix& theta_bar) const {
   WithFormula(bijection, [&](const auto& f) {
     const auto adjoint = [&](Pack v, const Pack* t, Pack bar, Pack log_bar, Pack* t_bar) {
       return AdjointSolve(f, v, t, bar, log_bar, t_bar);
@@ -154,9 +155,9 @@ void CpuKernels::BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix th
   });
 }
 
-void CpuKernels::LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta,
+void CpuKernels::LogScalePenaltyAdjoint(ScalarBijection bijection, const ConstMatrix& theta,
                                         ConstVector log_det_bar, double penalty,
-                                        Matrix theta_bar) const {
+                                        const Matrix& theta_bar) const {
   if (bijection.kind != ScalarBijection::Kind::kAffine) return;
   const Pack weight(static_cast<float>(penalty));
   for (int c = 1; c < theta.cols; c += 2) {
@@ -170,19 +171,19 @@ void CpuKernels::LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix t
   }
 }
 
-void CpuKernels::Broadcast(Slice slice, Weights weights, Matrix theta) const {
+void CpuKernels::Broadcast(Slice slice, Weights weights, const Matrix& theta) const {
   const float* values = cpu::Data(weights, slice);
   for (int c = 0; c < theta.cols; ++c) std::fill_n(Column(theta, c), PaddedRows(theta), values[c]);
 }
 
-void CpuKernels::BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float sign,
+void CpuKernels::BroadcastAdjoint(Slice slice, const ConstMatrix& theta_bar, float sign,
                                   Gradients gradients) const {
   float* bar = cpu::Data(gradients, slice);
   for (int c = 0; c < theta_bar.cols; ++c)
     bar[c] += sign * cpu::SumRows(Column(theta_bar, c), theta_bar.rows);
 }
 
-void CpuKernels::StatisticsAdjoint(Slice statistics, Weights weights, ConstMatrix x,
+void CpuKernels::StatisticsAdjoint(Slice statistics, Weights weights, const ConstMatrix& x,
                                    Gradients gradients) const {
   const float* const values = cpu::Data(weights, statistics);
   float* const bar = cpu::Data(gradients, statistics);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the CPU kernels see behind a view: floats.
+// What the CPU kernels see behind a view: floats. What loops over rows takes views by value:
+// through a reference, every pack that is stored might change them.
 #ifndef MILLRACE_CORE_CPU_BLOCK_H_
 #define MILLRACE_CORE_CPU_BLOCK_H_
 

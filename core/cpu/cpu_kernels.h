@@ -13,78 +13,89 @@ class CpuKernels final : public Kernels {
  public:
   std::size_t element_size() const override { return sizeof(float); }
 
-  void Load(const float* host, Matrix to) const override;
-  void Store(ConstMatrix from, float* host) const override;
-  void Copy(ConstMatrix from, Matrix to) const override;
-  void Fill(double value, Matrix to) const override;
-  void Add(ConstMatrix from, Matrix to) const override;
-  void Negate(Matrix x) const override;
-  void Gather(ConstMatrix from, std::span<const int> columns, Matrix to) const override;
-  void Scatter(ConstMatrix from, std::span<const int> columns, Matrix to) const override;
+  void Load(const float* host, const Matrix& to) const override;
+  void Store(const ConstMatrix& from, float* host) const override;
+  void Copy(const ConstMatrix& from, const Matrix& to) const override;
+  void Fill(double value, const Matrix& to) const override;
+  void Add(const ConstMatrix& from, const Matrix& to) const override;
+  void Negate(const Matrix& x) const override;
+  void Gather(const ConstMatrix& from, std::span<const int> columns,
+              const Matrix& to) const override;
+  void Scatter(const ConstMatrix& from, std::span<const int> columns,
+               const Matrix& to) const override;
 
-  void Dense(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
-             DenseStart start, Activation activation, Matrix out) const override;
+  void Dense(const DenseLayer& layer, DenseRange range, Weights weights, const ConstMatrix& in,
+             DenseStart start, Activation activation, const Matrix& out) const override;
   void DenseInputAdjoint(const DenseLayer& layer, DenseRange range, Weights weights,
-                         ConstMatrix out_bar, bool accumulate, Matrix in_bar) const override;
-  void DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, ConstMatrix out_bar, float sign,
-                          Arena& arena, Gradients gradients) const override;
-  void Activate(Activation activation, Matrix x) const override;
-  void ActivationAdjoint(Activation activation, ConstMatrix value, Matrix bar) const override;
+                         const ConstMatrix& out_bar, bool accumulate,
+                         const Matrix& in_bar) const override;
+  void DenseWeightAdjoint(const DenseLayer& layer, const ConstMatrix& in,
+                          const ConstMatrix& out_bar, float sign, Arena& arena,
+                          Gradients gradients) const override;
+  void Activate(Activation activation, const Matrix& x) const override;
+  void ActivationAdjoint(Activation activation, const ConstMatrix& value,
+                         const Matrix& bar) const override;
 
-  void BijectionForward(ScalarBijection bijection, ConstMatrix theta, Matrix x,
+  void BijectionForward(ScalarBijection bijection, const ConstMatrix& theta, const Matrix& x,
                         Vector log_det) const override;
-  void BijectionInverse(ScalarBijection bijection, ConstMatrix theta, Matrix z,
+  void BijectionInverse(ScalarBijection bijection, const ConstMatrix& theta, const Matrix& z,
                         Vector log_det) const override;
-  void BijectionAdjoint(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
-                        ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const override;
-  void BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
-                             ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const override;
-  void LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta, ConstVector log_det_bar,
-                              double penalty, Matrix theta_bar) const override;
+  void BijectionAdjoint(ScalarBijection bijection, const ConstMatrix& theta, const ConstMatrix& x,
+                        ConstVector log_det_bar, const Matrix& grad,
+                        const Matrix& theta_bar) const override;
+  void BijectionAdjointSolve(ScalarBijection bijection, const ConstMatrix& theta,
+                             const ConstMatrix& x, ConstVector log_det_bar, const Matrix& grad,
+                             const Matrix& theta_bar) const override;
+  void LogScalePenaltyAdjoint(ScalarBijection bijection, const ConstMatrix& theta,
+                              ConstVector log_det_bar, double penalty,
+                              const Matrix& theta_bar) const override;
   void SweepColumns(const SweptNetwork& network, const SweptUnits& units, ScalarBijection bijection,
-                    Weights weights, int first, int end, Arena& arena, Matrix z, Vector log_det,
-                    Vectors column_log_det) const override;
-  void Broadcast(Slice slice, Weights weights, Matrix theta) const override;
-  void BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float sign,
+                    Weights weights, int first, int end, Arena& arena, const Matrix& z,
+                    Vector log_det, Vectors column_log_det) const override;
+  void Broadcast(Slice slice, Weights weights, const Matrix& theta) const override;
+  void BroadcastAdjoint(Slice slice, const ConstMatrix& theta_bar, float sign,
                         Gradients gradients) const override;
-  void StatisticsAdjoint(Slice statistics, Weights weights, ConstMatrix x,
+  void StatisticsAdjoint(Slice statistics, Weights weights, const ConstMatrix& x,
                          Gradients gradients) const override;
 
-  void LuForward(const LuLayer& layer, Weights weights, Matrix x, Matrix scratch, Vector log_det,
+  void LuForward(const LuLayer& layer, Weights weights, const Matrix& x, const Matrix& scratch,
+                 Vector log_det, Vectors column_log_det) const override;
+  void LuInverse(const LuLayer& layer, Weights weights, const Matrix& z, Vector log_det,
                  Vectors column_log_det) const override;
-  void LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det,
-                 Vectors column_log_det) const override;
-  void LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x, ConstVector log_det_bar,
-                 float sign, Arena& arena, Matrix grad, Gradients gradients) const override;
-  void LuTransposedSolve(const LuLayer& layer, Weights weights, Matrix grad) const override;
+  void LuAdjoint(const LuLayer& layer, Weights weights, const ConstMatrix& x,
+                 ConstVector log_det_bar, float sign, Arena& arena, const Matrix& grad,
+                 Gradients gradients) const override;
+  void LuTransposedSolve(const LuLayer& layer, Weights weights, const Matrix& grad) const override;
 
   void VectorForward(VectorBijection bijection, Slice theta, Weights weights, Arena& arena,
-                     Matrix x, Vector log_det) const override;
+                     const Matrix& x, Vector log_det) const override;
   void VectorInverse(VectorBijection bijection, Slice theta, Weights weights, Arena& arena,
-                     Matrix z, Vector log_det) const override;
-  void VectorAdjoint(VectorBijection bijection, Slice theta, Weights weights, ConstMatrix x,
-                     ConstVector log_det_bar, float sign, Arena& arena, Matrix grad,
+                     const Matrix& z, Vector log_det) const override;
+  void VectorAdjoint(VectorBijection bijection, Slice theta, Weights weights, const ConstMatrix& x,
+                     ConstVector log_det_bar, float sign, Arena& arena, const Matrix& grad,
                      Gradients gradients) const override;
-  void VectorTransposedSolve(VectorBijection bijection, Slice theta, Weights weights, ConstMatrix x,
-                             Arena& arena, Matrix grad) const override;
+  void VectorTransposedSolve(VectorBijection bijection, Slice theta, Weights weights,
+                             const ConstMatrix& x, Arena& arena, const Matrix& grad) const override;
 
-  void ActivationSlopeAdjoint(Activation activation, ConstMatrix value, ConstMatrix s, Matrix bar,
-                              Matrix value_bar) const override;
-  void FactoriseJacobian(double sign, Matrix jacobian, int dim, Vector log_det) const override;
-  void JacobianTransposedSolve(ConstMatrix lu, Matrix grad) const override;
-  bool FixedPointStep(ConstMatrix z, ConstMatrix g, Matrix moving, Matrix x) const override;
-  void Spread(ConstVector from, Matrix to) const override;
+  void ActivationSlopeAdjoint(Activation activation, const ConstMatrix& value, const ConstMatrix& s,
+                              const Matrix& bar, const Matrix& value_bar) const override;
+  void FactoriseJacobian(double sign, const Matrix& jacobian, int dim,
+                         Vector log_det) const override;
+  void JacobianTransposedSolve(const ConstMatrix& lu, const Matrix& grad) const override;
+  bool FixedPointStep(const ConstMatrix& z, const ConstMatrix& g, const Matrix& moving,
+                      const Matrix& x) const override;
+  void Spread(ConstVector from, const Matrix& to) const override;
 
-  void BaseLogDensity(const BaseLayer& layer, Weights weights, ConstMatrix z, Arena& arena,
+  void BaseLogDensity(const BaseLayer& layer, Weights weights, const ConstMatrix& z, Arena& arena,
                       Vector log_p, Vectors column_log_p) const override;
-  void BaseLogDensityAdjoint(const BaseLayer& layer, Weights weights, ConstMatrix z,
-                             ConstVector log_p_bar, Arena& arena, Matrix grad,
+  void BaseLogDensityAdjoint(const BaseLayer& layer, Weights weights, const ConstMatrix& z,
+                             ConstVector log_p_bar, Arena& arena, const Matrix& grad,
                              Gradients gradients) const override;
   void SampleBase(const BaseLayer& layer, Weights weights, std::span<const SampleKey> keys,
-                  Matrix z) const override;
+                  const Matrix& z) const override;
   void SampleBaseAdjoint(const BaseLayer& layer, Weights weights, std::uint64_t seed,
-                         std::uint64_t first_row, ConstMatrix z, ConstMatrix grad, Arena& arena,
-                         Gradients gradients) const override;
+                         std::uint64_t first_row, const ConstMatrix& z, const ConstMatrix& grad,
+                         Arena& arena, Gradients gradients) const override;
 };
 
 }  // namespace millrace

@@ -25,8 +25,9 @@ int InputEnd(const DenseLayer& layer, int output) {
 
 }  // namespace
 
-void CpuKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
-                       DenseStart start, Activation activation, Matrix out) const {
+void CpuKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weights,
+                       const ConstMatrix& in, DenseStart start, Activation activation,
+                       const Matrix& out) const {
   if (weights.by_input != nullptr && in.rows == 1)
     return DenseOneRow(layer, range, weights, in, start, activation, out);
   const gemm::Operands operands{
@@ -49,7 +50,8 @@ void CpuKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weight
 }
 
 void CpuKernels::DenseInputAdjoint(const DenseLayer& layer, DenseRange range, Weights weights,
-                                   ConstMatrix out_bar, bool accumulate, Matrix in_bar) const {
+                                   const ConstMatrix& out_bar, bool accumulate,
+                                   const Matrix& in_bar) const {
   const gemm::Operands operands{Data(weights, layer.weight),
                                 1,
                                 layer.weight.ld,
@@ -75,8 +77,9 @@ void CpuKernels::DenseInputAdjoint(const DenseLayer& layer, DenseRange range, We
                    gemm::Write<Identity>{});
 }
 
-void CpuKernels::DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, ConstMatrix out_bar,
-                                    float sign, Arena& arena, Gradients gradients) const {
+void CpuKernels::DenseWeightAdjoint(const DenseLayer& layer, const ConstMatrix& in,
+                                    const ConstMatrix& out_bar, float sign, Arena& arena,
+                                    Gradients gradients) const {
   cpu::AddOuterProduct(
       out_bar, in, sign,
       [&](int output) {
@@ -90,33 +93,37 @@ void CpuKernels::DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, Con
   }
 }
 
-void CpuKernels::Activate(Activation activation, Matrix x) const {
+void CpuKernels::Activate(Activation activation, const Matrix& x) const {
   cpu::WithActivation(activation, [&]<typename Function>(Function) {
     if (x.IsFlat())
       return cpu::ForPacksOfColumns(x.cols, [&](int c, int lanes) {
         cpu::StoreColumns(Function::Value(cpu::LoadColumns(x, c, lanes)), lanes, c, x);
       });
+    const int rows = PaddedRows(x);
     for (int c = 0; c < x.cols; ++c) {
       float* column = Column(x, c);
-      for (int r = 0; r < PaddedRows(x); r += Pack::kWidth)
+      for (int r = 0; r < rows; r += Pack::kWidth)
         Function::Value(Pack::Load(column + r)).Store(column + r);
     }
   });
 }
 
-void CpuKernels::ActivationAdjoint(Activation activation, ConstMatrix value, Matrix bar) const {
+void CpuKernels::ActivationAdjoint(Activation activation, const ConstMatrix& value,
+                                   const Matrix& bar) const {
   cpu::WithActivation(activation, [&]<typename Function>(Function) {
+    const int rows = PaddedRows(bar);
     for (int c = 0; c < bar.cols; ++c) {
       const float* v = Column(value, c);
       float* b = Column(bar, c);
-      for (int r = 0; r < PaddedRows(bar); r += Pack::kWidth)
+      for (int r = 0; r < rows; r += Pack::kWidth)
         (Pack::Load(b + r) * Function::Derivative(Pack::Load(v + r))).Store(b + r);
     }
   });
 }
 
-void CpuKernels::ActivationSlopeAdjoint(Activation activation, ConstMatrix value, ConstMatrix s,
-                                        Matrix bar, Matrix value_bar) const {
+void CpuKernels::ActivationSlopeAdjoint(Activation activation, const ConstMatrix& value,
+                                        const ConstMatrix& s, const Matrix& bar,
+                                        const Matrix& value_bar) const {
   cpu::WithActivation(activation, [&]<typename Function>(Function) {
     for (int c = 0; c < bar.cols; ++c) {
       float* const v_bar = Column(value_bar, c);

@@ -117,8 +117,8 @@ void SolveUpper(const Triangle& a, Matrix x, const Finish& finish) {
 
 }  // namespace
 
-void CpuKernels::LuForward(const LuLayer& layer, Weights weights, Matrix x, Matrix scratch,
-                           Vector log_det, Vectors column_log_det) const {
+void CpuKernels::LuForward(const LuLayer& layer, Weights weights, const Matrix& x,
+                           const Matrix& scratch, Vector log_det, Vectors column_log_det) const {
   Copy(x, scratch);
   for (int c = 0; c < x.cols; ++c) ScaleColumn(scratch, c, Diagonal(weights, layer, c), 0.0f);
   AddUpper(Plain(weights, layer.upper), x, scratch);
@@ -130,7 +130,7 @@ void CpuKernels::LuForward(const LuLayer& layer, Weights weights, Matrix x, Matr
     AddConstant(LogDiagonal(weights, layer, c), column_log_det[c]);
 }
 
-void CpuKernels::LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det,
+void CpuKernels::LuInverse(const LuLayer& layer, Weights weights, const Matrix& z, Vector log_det,
                            Vectors column_log_det) const {
   for (int c = 0; c < z.cols; ++c) ScaleColumn(z, c, 1.0f, -Data(weights, layer.bias)[c]);
   SolveLower(Plain(weights, layer.lower), z, [](int) {});
@@ -141,8 +141,8 @@ void CpuKernels::LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vect
     AddConstant(-LogDiagonal(weights, layer, c), column_log_det[c]);
 }
 
-void CpuKernels::LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x,
-                           ConstVector log_det_bar, float sign, Arena& arena, Matrix grad,
+void CpuKernels::LuAdjoint(const LuLayer& layer, Weights weights, const ConstMatrix& x,
+                           ConstVector log_det_bar, float sign, Arena& arena, const Matrix& grad,
                            Gradients gradients) const {
   const Arena::Scope scope(arena);
   // t = U x and t_bar = L^T y_bar.
@@ -186,7 +186,8 @@ void CpuKernels::LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x,
   AddLower(Transposed(weights, layer.upper), t_bar, grad);
 }
 
-void CpuKernels::LuTransposedSolve(const LuLayer& layer, Weights weights, Matrix grad) const {
+void CpuKernels::LuTransposedSolve(const LuLayer& layer, Weights weights,
+                                   const Matrix& grad) const {
   SolveLower(Transposed(weights, layer.upper), grad,
              [&](int m) { ScaleColumn(grad, m, 1.0f / Diagonal(weights, layer, m), 0.0f); });
   SolveUpper(Transposed(weights, layer.lower), grad, [](int) {});

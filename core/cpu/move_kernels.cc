@@ -22,18 +22,18 @@ void CopyColumn(const float* from, int padded_rows, float* to) {
 
 }  // namespace
 
-void CpuKernels::Load(const float* host, Matrix to) const {
+void CpuKernels::Load(const float* host, const Matrix& to) const {
   cpu::Transpose(host, to.cols, to.rows, to.cols, Data(to), to.stride);
   const int padding = PaddedRows(to) - to.rows;
   if (padding > 0)
     for (int c = 0; c < to.cols; ++c) std::fill_n(Column(to, c) + to.rows, padding, 0.0f);
 }
 
-void CpuKernels::Store(ConstMatrix from, float* host) const {
+void CpuKernels::Store(const ConstMatrix& from, float* host) const {
   cpu::Transpose(Data(from), from.stride, from.cols, from.rows, host, from.cols);
 }
 
-void CpuKernels::Copy(ConstMatrix from, Matrix to) const {
+void CpuKernels::Copy(const ConstMatrix& from, const Matrix& to) const {
   if (to.IsFlat()) {
     std::copy_n(Data(from), to.cols, Data(to));
     return;
@@ -42,12 +42,12 @@ void CpuKernels::Copy(ConstMatrix from, Matrix to) const {
   for (int c = 0; c < to.cols; ++c) CopyColumn(Column(from, c), rows, Column(to, c));
 }
 
-void CpuKernels::Fill(double value, Matrix to) const {
+void CpuKernels::Fill(double value, const Matrix& to) const {
   for (int c = 0; c < to.cols; ++c)
     std::fill_n(Column(to, c), PaddedRows(to), static_cast<float>(value));
 }
 
-void CpuKernels::Add(ConstMatrix from, Matrix to) const {
+void CpuKernels::Add(const ConstMatrix& from, const Matrix& to) const {
   if (to.IsFlat()) {
     for (int c = 0; c < to.cols; ++c) Data(to)[c] += Data(from)[c];
     return;
@@ -61,7 +61,7 @@ void CpuKernels::Add(ConstMatrix from, Matrix to) const {
   }
 }
 
-void CpuKernels::Negate(Matrix x) const {
+void CpuKernels::Negate(const Matrix& x) const {
   for (int c = 0; c < x.cols; ++c) {
     float* column = Column(x, c);
     for (int r = 0; r < PaddedRows(x); r += Pack::kWidth)
@@ -69,12 +69,14 @@ void CpuKernels::Negate(Matrix x) const {
   }
 }
 
-void CpuKernels::Gather(ConstMatrix from, std::span<const int> columns, Matrix to) const {
+void CpuKernels::Gather(const ConstMatrix& from, std::span<const int> columns,
+                        const Matrix& to) const {
   const int rows = PaddedRows(to);
   for (int c = 0; c < to.cols; ++c) CopyColumn(Column(from, columns[c]), rows, Column(to, c));
 }
 
-void CpuKernels::Scatter(ConstMatrix from, std::span<const int> columns, Matrix to) const {
+void CpuKernels::Scatter(const ConstMatrix& from, std::span<const int> columns,
+                         const Matrix& to) const {
   const int rows = PaddedRows(to);
   for (int c = 0; c < from.cols; ++c) CopyColumn(Column(from, c), rows, Column(to, columns[c]));
 }

@@ -56,7 +56,7 @@ void Sum(const Staircase& s, float* sums) {
 // What becomes of finished sums, of `count` outputs. Where the outputs are the layer's last, biases
 // and flat outputs have padding, and whole packs are read and written.
 void Finish(DenseStart start, const float* bias, Activation activation, const float* sums,
-            int count, bool last, Matrix out) {
+            int count, bool last, const Matrix& out) {
   const bool whole = last && out.IsFlat();
   cpu::WithActivation(activation, [&]<typename Function>(Function) {
     cpu::ForPacksOfColumns(count, [&](int c, int lanes) {
@@ -100,8 +100,8 @@ WeightsByInput::WeightsByInput(const ParameterLayout& layout, std::span<const fl
   }
 }
 
-void DenseOneRow(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
-                 DenseStart start, Activation activation, Matrix out) {
+void DenseOneRow(const DenseLayer& layer, DenseRange range, Weights weights, const ConstMatrix& in,
+                 DenseStart start, Activation activation, const Matrix& out) {
   const MatrixByInput matrix =
       static_cast<const WeightsByInput*>(weights.by_input)->At(layer.weight);
   const bool biased = start == DenseStart::kBias && layer.bias.rows > 0;

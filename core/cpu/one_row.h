@@ -60,8 +60,8 @@ class WeightsByInput {
 };
 
 // As Kernels::Dense, of one row; `in` and `out` may be flat.
-void DenseOneRow(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
-                 DenseStart start, Activation activation, Matrix out);
+void DenseOneRow(const DenseLayer& layer, DenseRange range, Weights weights, const ConstMatrix& in,
+                 DenseStart start, Activation activation, const Matrix& out);
 
 namespace cpu {
 

@@ -13,19 +13,21 @@ using cpu::ConstPackRow;
 using cpu::PackRow;
 using cpu::PaddedRows;
 
-void CpuKernels::FactoriseJacobian(double sign, Matrix jacobian, int dim, Vector log_det) const {
+void CpuKernels::FactoriseJacobian(double sign, const Matrix& jacobian, int dim,
+                                   Vector log_det) const {
   for (int r = 0; r < PaddedRows(jacobian); r += Pack::kWidth) {
     const Pack log_abs = FactoriseIdentityPlus(PackRow(jacobian, r), dim);
     AddTo(log_det.data + r, log_abs * Pack(static_cast<float>(sign)));
   }
 }
 
-void CpuKernels::JacobianTransposedSolve(ConstMatrix lu, Matrix grad) const {
+void CpuKernels::JacobianTransposedSolve(const ConstMatrix& lu, const Matrix& grad) const {
   for (int r = 0; r < PaddedRows(grad); r += Pack::kWidth)
     SolveTransposed(ConstPackRow(lu, r), grad.cols, PackRow(grad, r));
 }
 
-bool CpuKernels::FixedPointStep(ConstMatrix z, ConstMatrix g, Matrix moving, Matrix x) const {
+bool CpuKernels::FixedPointStep(const ConstMatrix& z, const ConstMatrix& g, const Matrix& moving,
+                                const Matrix& x) const {
   constexpr float kTolerance = 1e-6f;
   bool any = false;
   for (int r = 0; r < PaddedRows(x); r += Pack::kWidth) {
@@ -46,7 +48,7 @@ bool CpuKernels::FixedPointStep(ConstMatrix z, ConstMatrix g, Matrix moving, Mat
   return any;
 }
 
-void CpuKernels::Spread(ConstVector from, Matrix to) const {
+void CpuKernels::Spread(ConstVector from, const Matrix& to) const {
   for (int r = 0; r < PaddedRows(to); ++r) Column(to, 0)[r] = static_cast<float>(from.data[r]);
 }
 

@@ -280,7 +280,7 @@ void ForEachStep(int first, int last, const Step& step) {
 
 void CpuKernels::SweepColumns(const SweptNetwork& network, const SweptUnits& units,
                               ScalarBijection bijection, Weights weights, int first, int end,
-                              Arena& arena, Matrix z, Vector log_det,
+                              Arena& arena, const Matrix& z, Vector log_det,
                               Vectors column_log_det) const {
   const auto log_dets = [&](int i) { return column_log_det.empty() ? log_det : column_log_det[i]; };
   if (!units.theta.IsFlat()) {

@@ -61,7 +61,7 @@ class Prepared {
 }  // namespace
 
 void CpuKernels::VectorForward(VectorBijection bijection, Slice theta, Weights weights,
-                               Arena& arena, Matrix x, Vector log_det) const {
+                               Arena& arena, const Matrix& x, Vector log_det) const {
   const Arena::Scope scope(arena);
   WithFormula(bijection, x.cols, [&](const auto& f) {
     const Prepared prepared(f, theta, weights, arena);
@@ -71,7 +71,7 @@ void CpuKernels::VectorForward(VectorBijection bijection, Slice theta, Weights w
 }
 
 void CpuKernels::VectorInverse(VectorBijection bijection, Slice theta, Weights weights,
-                               Arena& arena, Matrix z, Vector log_det) const {
+                               Arena& arena, const Matrix& z, Vector log_det) const {
   const Arena::Scope scope(arena);
   WithFormula(bijection, z.cols, [&](const auto& f) {
     const Prepared prepared(f, theta, weights, arena);
@@ -81,8 +81,8 @@ void CpuKernels::VectorInverse(VectorBijection bijection, Slice theta, Weights w
 }
 
 void CpuKernels::VectorAdjoint(VectorBijection bijection, Slice theta, Weights weights,
-                               ConstMatrix x, ConstVector log_det_bar, float sign, Arena& arena,
-                               Matrix grad, Gradients gradients) const {
+                               const ConstMatrix& x, ConstVector log_det_bar, float sign,
+                               Arena& arena, const Matrix& grad, Gradients gradients) const {
   const Arena::Scope scope(arena);
   WithFormula(bijection, x.cols, [&](const auto& f) {
     const Prepared prepared(f, theta, weights, arena);
@@ -104,7 +104,8 @@ void CpuKernels::VectorAdjoint(VectorBijection bijection, Slice theta, Weights w
 }
 
 void CpuKernels::VectorTransposedSolve(VectorBijection bijection, Slice theta, Weights weights,
-                                       ConstMatrix x, Arena& arena, Matrix grad) const {
+                                       const ConstMatrix& x, Arena& arena,
+                                       const Matrix& grad) const {
   const Arena::Scope scope(arena);
   WithFormula(bijection, x.cols, [&](const auto& f) {
     const Prepared prepared(f, theta, weights, arena);

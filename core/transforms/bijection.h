@@ -19,8 +19,8 @@ inline std::vector<int> AllColumns(int dim) {
 
 // A scalar bijection on every column of x, forward or inverse. Log-dets are added to log_det or,
 // where the pass asks for them, to the vectors of columns[0], columns[1], ... of the row.
-inline void ForwardBijection(Pass& pass, ScalarBijection bijection, ConstMatrix theta, Matrix x,
-                             std::span<const int> columns, Vector log_det) {
+inline void ForwardBijection(Pass& pass, ScalarBijection bijection, const ConstMatrix& theta,
+                             const Matrix& x, std::span<const int> columns, Vector log_det) {
   if (pass.column_log_det.empty()) {
     pass.kernels.BijectionForward(bijection, theta, x, log_det);
     return;
@@ -31,8 +31,8 @@ inline void ForwardBijection(Pass& pass, ScalarBijection bijection, ConstMatrix 
                                   pass.column_log_det[columns[c]]);
 }
 
-inline void InverseBijection(Pass& pass, ScalarBijection bijection, ConstMatrix theta, Matrix z,
-                             std::span<const int> columns, Vector log_det) {
+inline void InverseBijection(Pass& pass, ScalarBijection bijection, const ConstMatrix& theta,
+                             const Matrix& z, std::span<const int> columns, Vector log_det) {
   if (pass.column_log_det.empty()) {
     pass.kernels.BijectionInverse(bijection, theta, z, log_det);
     return;

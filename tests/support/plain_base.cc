@@ -33,8 +33,8 @@ double WeightOf(const BaseLayer& layer, Weights weights, int component) {
 }
 
 // ln p of the first `cols` columns of a row under each component, weights included.
-std::vector<double> JointLogDensity(const BaseLayer& layer, Weights weights, ConstMatrix z, int row,
-                                    int cols) {
+std::vector<double> JointLogDensity(const BaseLayer& layer, Weights weights, const ConstMatrix& z,
+                                    int row, int cols) {
   std::vector<double> joint(layer.components);
   for (int k = 0; k < layer.components; ++k) {
     joint[k] = std::log(WeightOf(layer, weights, k));
@@ -88,8 +88,8 @@ void AddTo(Gradients gradients, const Slice& slice, int row, int column, double 
 
 }  // namespace
 
-void PlainKernels::BaseLogDensity(const BaseLayer& layer, Weights weights, ConstMatrix z, Arena&,
-                                  Vector log_p, Vectors column_log_p) const {
+void PlainKernels::BaseLogDensity(const BaseLayer& layer, Weights weights, const ConstMatrix& z,
+                                  Arena&, Vector log_p, Vectors column_log_p) const {
   for (int r = 0; r < z.rows; ++r) {
     if (column_log_p.empty()) {
       log_p.data[r] += LogSum(JointLogDensity(layer, weights, z, r, z.cols));
@@ -101,9 +101,9 @@ void PlainKernels::BaseLogDensity(const BaseLayer& layer, Weights weights, Const
   }
 }
 
-void PlainKernels::BaseLogDensityAdjoint(const BaseLayer& layer, Weights weights, ConstMatrix z,
-                                         ConstVector log_p_bar, Arena&, Matrix grad,
-                                         Gradients gradients) const {
+void PlainKernels::BaseLogDensityAdjoint(const BaseLayer& layer, Weights weights,
+                                         const ConstMatrix& z, ConstVector log_p_bar, Arena&,
+                                         const Matrix& grad, Gradients gradients) const {
   for (int r = 0; r < z.rows; ++r) {
     const std::vector<double> joint = JointLogDensity(layer, weights, z, r, z.cols);
     std::vector<double> z_bar(z.cols, 0.0);
@@ -128,7 +128,7 @@ void PlainKernels::BaseLogDensityAdjoint(const BaseLayer& layer, Weights weights
 }
 
 void PlainKernels::SampleBase(const BaseLayer& layer, Weights weights,
-                              std::span<const SampleKey> keys, Matrix z) const {
+                              std::span<const SampleKey> keys, const Matrix& z) const {
   const bool uniform = layer.kind == BaseLayer::Kind::kUniform;
   for (int r = 0; r < z.rows; ++r) {
     const auto [seed, row, temperature] = keys[r];
@@ -146,8 +146,8 @@ void PlainKernels::SampleBase(const BaseLayer& layer, Weights weights,
 }
 
 void PlainKernels::SampleBaseAdjoint(const BaseLayer& layer, Weights weights, std::uint64_t seed,
-                                     std::uint64_t first_row, ConstMatrix z, ConstMatrix grad,
-                                     Arena&, Gradients gradients) const {
+                                     std::uint64_t first_row, const ConstMatrix& z,
+                                     const ConstMatrix& grad, Arena&, Gradients gradients) const {
   for (int r = 0; r < z.rows; ++r) {
     for (int c = 0; c < z.cols; ++c) {
       const BaseColumn column = ReadBaseColumn(layer, 0, c, ValueOf(weights));

@@ -12,7 +12,7 @@ namespace millrace {
 namespace {
 
 template <typename Function>
-void ForEach(ConstMatrix m, Function&& function) {
+void ForEach(const ConstMatrix& m, Function&& function) {
   for (int c = 0; c < m.cols; ++c)
     for (int r = 0; r < m.rows; ++r) function(r, c);
 }
@@ -71,39 +71,41 @@ int Extent(const DenseLayer& layer, int o) {
 // --- moving data
 // -----------------------------------------------------------------------------------
 
-void PlainKernels::Load(const float* host, Matrix to) const {
+void PlainKernels::Load(const float* host, const Matrix& to) const {
   ForEach(to,
           [&](int r, int c) { At(to, r, c) = host[static_cast<std::ptrdiff_t>(r) * to.cols + c]; });
 }
 
-void PlainKernels::Store(ConstMatrix from, float* host) const {
+void PlainKernels::Store(const ConstMatrix& from, float* host) const {
   ForEach(from, [&](int r, int c) {
     host[static_cast<std::ptrdiff_t>(r) * from.cols + c] = static_cast<float>(At(from, r, c));
   });
 }
 
-void PlainKernels::Copy(ConstMatrix from, Matrix to) const {
+void PlainKernels::Copy(const ConstMatrix& from, const Matrix& to) const {
   ForEach(to, [&](int r, int c) { At(to, r, c) = At(from, r, c); });
 }
 
-void PlainKernels::Fill(double value, Matrix to) const {
+void PlainKernels::Fill(double value, const Matrix& to) const {
   ForEach(to, [&](int r, int c) { At(to, r, c) = value; });
 }
 
-void PlainKernels::Add(ConstMatrix from, Matrix to) const {
+void PlainKernels::Add(const ConstMatrix& from, const Matrix& to) const {
   ForEach(to, [&](int r, int c) { At(to, r, c) += At(from, r, c); });
 }
 
-void PlainKernels::Negate(Matrix x) const {
+void PlainKernels::Negate(const Matrix& x) const {
   ForEach(x, [&](int r, int c) { At(x, r, c) = -At(x, r, c); });
 }
 
-void PlainKernels::Gather(ConstMatrix from, std::span<const int> columns, Matrix to) const {
+void PlainKernels::Gather(const ConstMatrix& from, std::span<const int> columns,
+                          const Matrix& to) const {
   for (std::size_t j = 0; j < columns.size(); ++j)
     for (int r = 0; r < to.rows; ++r) At(to, r, static_cast<int>(j)) = At(from, r, columns[j]);
 }
 
-void PlainKernels::Scatter(ConstMatrix from, std::span<const int> columns, Matrix to) const {
+void PlainKernels::Scatter(const ConstMatrix& from, std::span<const int> columns,
+                           const Matrix& to) const {
   for (std::size_t j = 0; j < columns.size(); ++j)
     for (int r = 0; r < to.rows; ++r) At(to, r, columns[j]) = At(from, r, static_cast<int>(j));
 }
@@ -111,8 +113,9 @@ void PlainKernels::Scatter(ConstMatrix from, std::span<const int> columns, Matri
 // --- dense layers
 // ----------------------------------------------------------------------------------
 
-void PlainKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weights, ConstMatrix in,
-                         DenseStart start, Activation activation, Matrix out) const {
+void PlainKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weights,
+                         const ConstMatrix& in, DenseStart start, Activation activation,
+                         const Matrix& out) const {
   for (int o = range.output_begin; o < range.output_end; ++o) {
     const bool biased = start == DenseStart::kBias && layer.bias.rows > 0;
     const double bias = biased ? At(weights, layer.bias, 0, o) : 0.0;
@@ -128,7 +131,8 @@ void PlainKernels::Dense(const DenseLayer& layer, DenseRange range, Weights weig
 
 void PlainKernels::SweepColumns(const SweptNetwork& network, const SweptUnits& units,
                                 ScalarBijection bijection, Weights weights, int first, int end,
-                                Arena&, Matrix z, Vector log_det, Vectors column_log_det) const {
+                                Arena&, const Matrix& z, Vector log_det,
+                                Vectors column_log_det) const {
   const int hidden = network.hidden(), p = network.parameters;
   for (int i = first; i < end; ++i) {
     DenseRange range{0, 0, first, i};
@@ -158,7 +162,8 @@ void PlainKernels::SweepColumns(const SweptNetwork& network, const SweptUnits& u
 }
 
 void PlainKernels::DenseInputAdjoint(const DenseLayer& layer, DenseRange range, Weights weights,
-                                     ConstMatrix out_bar, bool accumulate, Matrix in_bar) const {
+                                     const ConstMatrix& out_bar, bool accumulate,
+                                     const Matrix& in_bar) const {
   for (int i = range.input_begin; i < range.input_end; ++i) {
     for (int r = 0; r < in_bar.rows; ++r) {
       double sum = accumulate ? At(in_bar, r, i) : 0.0;
@@ -169,8 +174,9 @@ void PlainKernels::DenseInputAdjoint(const DenseLayer& layer, DenseRange range, 
   }
 }
 
-void PlainKernels::DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, ConstMatrix out_bar,
-                                      float sign, Arena&, Gradients gradients) const {
+void PlainKernels::DenseWeightAdjoint(const DenseLayer& layer, const ConstMatrix& in,
+                                      const ConstMatrix& out_bar, float sign, Arena&,
+                                      Gradients gradients) const {
   for (int o = 0; o < layer.weight.rows; ++o) {
     for (int r = 0; r < in.rows; ++r) {
       const double bar = sign * At(out_bar, r, o);
@@ -181,17 +187,19 @@ void PlainKernels::DenseWeightAdjoint(const DenseLayer& layer, ConstMatrix in, C
   }
 }
 
-void PlainKernels::Activate(Activation activation, Matrix x) const {
+void PlainKernels::Activate(Activation activation, const Matrix& x) const {
   ForEach(x, [&](int r, int c) { At(x, r, c) = Activated(activation, At(x, r, c)); });
 }
 
-void PlainKernels::ActivationAdjoint(Activation activation, ConstMatrix value, Matrix bar) const {
+void PlainKernels::ActivationAdjoint(Activation activation, const ConstMatrix& value,
+                                     const Matrix& bar) const {
   ForEach(bar,
           [&](int r, int c) { At(bar, r, c) *= ActivationSlope(activation, At(value, r, c)); });
 }
 
-void PlainKernels::ActivationSlopeAdjoint(Activation activation, ConstMatrix value, ConstMatrix s,
-                                          Matrix bar, Matrix value_bar) const {
+void PlainKernels::ActivationSlopeAdjoint(Activation activation, const ConstMatrix& value,
+                                          const ConstMatrix& s, const Matrix& bar,
+                                          const Matrix& value_bar) const {
   ForEach(bar, [&](int r, int c) {
     const double v = At(value, r, c);
     At(value_bar, r, c) += At(bar, r, c) * At(s, r, c) * ActivationBend(activation, v);
@@ -199,17 +207,17 @@ void PlainKernels::ActivationSlopeAdjoint(Activation activation, ConstMatrix val
   });
 }
 
-void PlainKernels::Broadcast(Slice slice, Weights weights, Matrix theta) const {
+void PlainKernels::Broadcast(Slice slice, Weights weights, const Matrix& theta) const {
   ForEach(theta, [&](int r, int c) { At(theta, r, c) = At(weights, slice, 0, c); });
 }
 
-void PlainKernels::BroadcastAdjoint(Slice slice, ConstMatrix theta_bar, float sign,
+void PlainKernels::BroadcastAdjoint(Slice slice, const ConstMatrix& theta_bar, float sign,
                                     Gradients gradients) const {
   ForEach(theta_bar,
           [&](int r, int c) { At(gradients, slice, 0, c) += sign * At(theta_bar, r, c); });
 }
 
-void PlainKernels::StatisticsAdjoint(Slice statistics, Weights weights, ConstMatrix x,
+void PlainKernels::StatisticsAdjoint(Slice statistics, Weights weights, const ConstMatrix& x,
                                      Gradients gradients) const {
   ForEach(x, [&](int r, int c) {
     const double deviation = At(x, r, c) - At(weights, statistics, 0, 2 * c);
@@ -246,8 +254,8 @@ void AdjointOfEach(int parameters, const Adjoint& adjoint, const ConstMatrix& th
 
 }  // namespace
 
-void PlainKernels::BijectionForward(ScalarBijection bijection, ConstMatrix theta, Matrix x,
-                                    Vector log_det) const {
+void PlainKernels::BijectionForward(ScalarBijection bijection, const ConstMatrix& theta,
+                                    const Matrix& x, Vector log_det) const {
   WithFormula(bijection, [&](const auto& f) {
     ForEach(x, [&](int r, int c) {
       const auto z = f.Forward(At(x, r, c), ThetaOf(f.parameters(), theta, r, c).data());
@@ -257,8 +265,8 @@ void PlainKernels::BijectionForward(ScalarBijection bijection, ConstMatrix theta
   });
 }
 
-void PlainKernels::BijectionInverse(ScalarBijection bijection, ConstMatrix theta, Matrix z,
-                                    Vector log_det) const {
+void PlainKernels::BijectionInverse(ScalarBijection bijection, const ConstMatrix& theta,
+                                    const Matrix& z, Vector log_det) const {
   WithFormula(bijection, [&](const auto& f) {
     ForEach(z, [&](int r, int c) {
       const auto x = f.Inverse(At(z, r, c), ThetaOf(f.parameters(), theta, r, c).data());
@@ -268,8 +276,9 @@ void PlainKernels::BijectionInverse(ScalarBijection bijection, ConstMatrix theta
   });
 }
 
-void PlainKernels::BijectionAdjoint(ScalarBijection bijection, ConstMatrix theta, ConstMatrix x,
-                                    ConstVector log_det_bar, Matrix grad, Matrix theta_bar) const {
+void PlainKernels::BijectionAdjoint(ScalarBijection bijection, const ConstMatrix& theta,
+                                    const ConstMatrix& x, ConstVector log_det_bar,
+                                    const Matrix& grad, const Matrix& theta_bar) const {
   WithFormula(bijection, [&](const auto& f) {
     const auto adjoint = [&](double v, const double* t, double bar, double log_bar, double* t_bar) {
       return f.Adjoint(v, t, bar, log_bar, t_bar);
@@ -278,9 +287,9 @@ void PlainKernels::BijectionAdjoint(ScalarBijection bijection, ConstMatrix theta
   });
 }
 
-void PlainKernels::BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix theta,
-                                         ConstMatrix x, ConstVector log_det_bar, Matrix grad,
-                                         Matrix theta_bar) const {
+void PlainKernels::BijectionAdjointSolve(ScalarBijection bijection, const ConstMatrix& theta,
+                                         const ConstMatrix& x, ConstVector log_det_bar,
+                                         const Matrix& grad, const Matrix& theta_bar) const {
   WithFormula(bijection, [&](const auto& f) {
     const auto adjoint = [&](double v, const double* t, double bar, double log_bar, double* t_bar) {
       return AdjointSolve(f, v, t, bar, log_bar, t_bar);
@@ -289,9 +298,9 @@ void PlainKernels::BijectionAdjointSolve(ScalarBijection bijection, ConstMatrix 
   });
 }
 
-void PlainKernels::LogScalePenaltyAdjoint(ScalarBijection bijection, ConstMatrix theta,
+void PlainKernels::LogScalePenaltyAdjoint(ScalarBijection bijection, const ConstMatrix& theta,
                                           ConstVector log_det_bar, double penalty,
-                                          Matrix theta_bar) const {
+                                          const Matrix& theta_bar) const {
   if (bijection.kind != ScalarBijection::Kind::kAffine) return;
   for (int r = 0; r < theta.rows; ++r)
     for (int c = 1; c < theta.cols; c += 2)

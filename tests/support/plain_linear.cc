@@ -15,7 +15,7 @@ double LogDiagonal(const LuLayer& layer, Weights weights, int i) {
 }
 
 // x = U x, row by row.
-void MultiplyUpper(const LuLayer& layer, Weights weights, Matrix x) {
+void MultiplyUpper(const LuLayer& layer, Weights weights, const Matrix& x) {
   for (int r = 0; r < x.rows; ++r) {
     for (int i = 0; i < x.cols; ++i) {
       double sum = std::exp(LogDiagonal(layer, weights, i)) * At(x, r, i);
@@ -27,7 +27,7 @@ void MultiplyUpper(const LuLayer& layer, Weights weights, Matrix x) {
 
 }  // namespace
 
-void PlainKernels::LuForward(const LuLayer& layer, Weights weights, Matrix x, Matrix,
+void PlainKernels::LuForward(const LuLayer& layer, Weights weights, const Matrix& x, const Matrix&,
                              Vector log_det, Vectors column_log_det) const {
   MultiplyUpper(layer, weights, x);
   for (int r = 0; r < x.rows; ++r) {
@@ -41,7 +41,7 @@ void PlainKernels::LuForward(const LuLayer& layer, Weights weights, Matrix x, Ma
   }
 }
 
-void PlainKernels::LuInverse(const LuLayer& layer, Weights weights, Matrix z, Vector log_det,
+void PlainKernels::LuInverse(const LuLayer& layer, Weights weights, const Matrix& z, Vector log_det,
                              Vectors column_log_det) const {
   for (int r = 0; r < z.rows; ++r) {
     for (int i = 0; i < z.cols; ++i) {
@@ -59,8 +59,8 @@ void PlainKernels::LuInverse(const LuLayer& layer, Weights weights, Matrix z, Ve
   }
 }
 
-void PlainKernels::LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix x,
-                             ConstVector log_det_bar, float sign, Arena& arena, Matrix grad,
+void PlainKernels::LuAdjoint(const LuLayer& layer, Weights weights, const ConstMatrix& x,
+                             ConstVector log_det_bar, float sign, Arena& arena, const Matrix& grad,
                              Gradients gradients) const {
   const Arena::Scope scope(arena);
   const int dim = x.cols;
@@ -93,7 +93,8 @@ void PlainKernels::LuAdjoint(const LuLayer& layer, Weights weights, ConstMatrix 
   }
 }
 
-void PlainKernels::LuTransposedSolve(const LuLayer& layer, Weights weights, Matrix grad) const {
+void PlainKernels::LuTransposedSolve(const LuLayer& layer, Weights weights,
+                                     const Matrix& grad) const {
   const int dim = grad.cols;
   for (int r = 0; r < grad.rows; ++r) {
     for (int j = 0; j < dim; ++j) {  // grad = U^-T grad

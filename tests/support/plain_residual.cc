@@ -27,17 +27,19 @@ struct ConstPlainRow {
 
 }  // namespace
 
-void PlainKernels::FactoriseJacobian(double sign, Matrix jacobian, int dim, Vector log_det) const {
+void PlainKernels::FactoriseJacobian(double sign, const Matrix& jacobian, int dim,
+                                     Vector log_det) const {
   for (int r = 0; r < jacobian.rows; ++r)
     log_det.data[r] += sign * FactoriseIdentityPlus(PlainRow{jacobian, r}, dim);
 }
 
-void PlainKernels::JacobianTransposedSolve(ConstMatrix lu, Matrix grad) const {
+void PlainKernels::JacobianTransposedSolve(const ConstMatrix& lu, const Matrix& grad) const {
   for (int r = 0; r < grad.rows; ++r)
     SolveTransposed(ConstPlainRow{lu, r}, grad.cols, PlainRow{grad, r});
 }
 
-bool PlainKernels::FixedPointStep(ConstMatrix z, ConstMatrix g, Matrix moving, Matrix x) const {
+bool PlainKernels::FixedPointStep(const ConstMatrix& z, const ConstMatrix& g, const Matrix& moving,
+                                  const Matrix& x) const {
   bool any = false;
   for (int r = 0; r < x.rows; ++r) {
     double change = 0.0, size = 1.0;
@@ -53,7 +55,7 @@ bool PlainKernels::FixedPointStep(ConstMatrix z, ConstMatrix g, Matrix moving, M
   return any;
 }
 
-void PlainKernels::Spread(ConstVector from, Matrix to) const {
+void PlainKernels::Spread(ConstVector from, const Matrix& to) const {
   for (int r = 0; r < to.rows; ++r) At(to, r, 0) = from.data[r];
 }
 

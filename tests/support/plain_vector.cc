@@ -9,13 +9,13 @@
 namespace millrace {
 namespace {
 
-std::vector<double> RowOf(ConstMatrix m, int r) {
+std::vector<double> RowOf(const ConstMatrix& m, int r) {
   std::vector<double> row(m.cols);
   for (int c = 0; c < m.cols; ++c) row[c] = At(m, r, c);
   return row;
 }
 
-void SetRow(const std::vector<double>& row, int r, Matrix m) {
+void SetRow(const std::vector<double>& row, int r, const Matrix& m) {
   for (int c = 0; c < m.cols; ++c) At(m, r, c) = row[c];
 }
 
@@ -34,7 +34,7 @@ struct Prepared {
 }  // namespace
 
 void PlainKernels::VectorForward(VectorBijection bijection, Slice theta, Weights weights, Arena&,
-                                 Matrix x, Vector log_det) const {
+                                 const Matrix& x, Vector log_det) const {
   WithFormula(bijection, x.cols, [&](const auto& f) {
     const Prepared prepared(f, theta, weights);
     for (int r = 0; r < x.rows; ++r) {
@@ -46,7 +46,7 @@ void PlainKernels::VectorForward(VectorBijection bijection, Slice theta, Weights
 }
 
 void PlainKernels::VectorInverse(VectorBijection bijection, Slice theta, Weights weights, Arena&,
-                                 Matrix z, Vector log_det) const {
+                                 const Matrix& z, Vector log_det) const {
   WithFormula(bijection, z.cols, [&](const auto& f) {
     const Prepared prepared(f, theta, weights);
     for (int r = 0; r < z.rows; ++r) {
@@ -58,8 +58,8 @@ void PlainKernels::VectorInverse(VectorBijection bijection, Slice theta, Weights
 }
 
 void PlainKernels::VectorAdjoint(VectorBijection bijection, Slice theta, Weights weights,
-                                 ConstMatrix x, ConstVector log_det_bar, float sign, Arena&,
-                                 Matrix grad, Gradients gradients) const {
+                                 const ConstMatrix& x, ConstVector log_det_bar, float sign, Arena&,
+                                 const Matrix& grad, Gradients gradients) const {
   WithFormula(bijection, x.cols, [&](const auto& f) {
     Prepared prepared(f, theta, weights);
     std::vector<double> p_bar(f.prepared());
@@ -78,7 +78,7 @@ void PlainKernels::VectorAdjoint(VectorBijection bijection, Slice theta, Weights
 }
 
 void PlainKernels::VectorTransposedSolve(VectorBijection bijection, Slice theta, Weights weights,
-                                         ConstMatrix x, Arena&, Matrix grad) const {
+                                         const ConstMatrix& x, Arena&, const Matrix& grad) const {
   WithFormula(bijection, x.cols, [&](const auto& f) {
     const Prepared prepared(f, theta, weights);
     for (int r = 0; r < x.rows; ++r) {

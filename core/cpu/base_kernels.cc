@@ -5,28 +5,42 @@
 
 #include "core/cpu/base_parameters.h"
 #include "core/cpu/cpu_kernels.h"
+#include "core/cpu/one_row.h"
 
 namespace millrace {
 
 using cpu::AddGradients;
 using cpu::AddTo;
 using cpu::Column;
+using cpu::Data;
 using cpu::PaddedRows;
 using cpu::ToPack;
 using cpu::ValueOf;
 
 namespace {
 
-// sums[r] += ln p(z[r, column]) of one component.
+// ln p of a column of kNormal.
+class NormalColumn {
+ public:
+  explicit NormalColumn(const BaseColumn& column)
+      : location_(column.location),
+        inverse_scale_(column.log_scale == 0.0 ? 1.0 : std::exp(-column.log_scale)),
+        top_(-column.log_scale - kHalfLogTwoPi) {}
+  double LogDensity(float z) const {
+    const double w = (z - location_) * inverse_scale_;
+    return top_ - 0.5 * w * w;
+  }
+
+ private:
+  const double location_, inverse_scale_, top_;
+};
+
+// sums[r] += ln p(z[r, column]) of one component. Of a flat row, whole packs may be read too.
 void AddLogDensity(const BaseLayer& layer, const BaseColumn& column, const float* z, int rows,
                    double* sums) {
   if (layer.kind == BaseLayer::Kind::kNormal) {
-    const double inverse_scale = std::exp(-column.log_scale);
-    const double top = -column.log_scale - kHalfLogTwoPi;
-    for (int r = 0; r < rows; ++r) {
-      const double w = (z[r] - column.location) * inverse_scale;
-      sums[r] += top - 0.5 * w * w;
-    }
+    const NormalColumn normal(column);
+    for (int r = 0; r < rows; ++r) sums[r] += normal.LogDensity(z[r]);
     return;
   }
   const Pack location(static_cast<float>(column.location));
@@ -34,7 +48,7 @@ void AddLogDensity(const BaseLayer& layer, const BaseColumn& column, const float
   const Pack log_scale(static_cast<float>(column.log_scale));
   WithBaseDensity(layer, column.shape, [&](const auto& density) {
     for (int r = 0; r < rows; r += Pack::kWidth) {
-      const Pack w = (Pack::Load(z + r) - location) * inverse_scale;
+      const Pack w = (cpu::LoadUnaligned(z + r) - location) * inverse_scale;
       AddTo(sums + r, density.LogDensity(w) - log_scale);
     }
   });
@@ -77,6 +91,12 @@ void CpuKernels::BaseLogDensity(const BaseLayer& layer, Weights weights, const C
                                 Arena& arena, Vector log_p, Vectors column_log_p) const {
   const auto value = ValueOf(weights);
   if (layer.components == 1) {
+    const bool normal_row = layer.kind == BaseLayer::Kind::kNormal && z.IsFlat();
+    if (normal_row && column_log_p.empty()) {
+      for (int c = 0; c < z.cols; ++c)
+        log_p.data[0] += NormalColumn(ReadBaseColumn(layer, 0, c, value)).LogDensity(Data(z)[c]);
+      return;
+    }
     for (int c = 0; c < z.cols; ++c)
       AddLogDensity(layer, ReadBaseColumn(layer, 0, c, value), Column(z, c), z.rows,
                     column_log_p.empty() ? log_p.data : column_log_p[c].data);

@@ -123,8 +123,10 @@ void DenseOneRow(const DenseLayer& layer, DenseRange range, Weights weights, con
     s.weights_stride = panel.stride;
     for (int j = 0; j < packs; ++j) {
       const int last = std::min(count, (j + 1) * Pack::kWidth) - 1;
-      s.ends[j] = layer.extent.empty() ? input_end : std::min(input_end, layer.extent[o + last]);
+      s.ends[j] = layer.extent.empty() ? input_end : layer.extent[o + last];
     }
+    if (input_end < layer.weight.cols)  // else no extent is beyond it
+      for (int& end : s.ends) end = std::min(end, input_end);
     kSums[packs - 1](s, sums);
     const bool last = o % kRowAlign == 0 && o + count == layer.weight.rows;
     Finish(start, bias == nullptr ? nullptr : bias + o, activation, sums, count, last,

@@ -34,11 +34,6 @@ Matrix Arena::NewMatrix(int rows, int cols) {
   return {Allocate(std::max<std::size_t>(elements, 1) * element_size_), 0, rows, cols, stride};
 }
 
-Matrix Arena::NewFlat(int cols) {
-  const auto elements = static_cast<std::size_t>(RoundUp(cols, kRowAlign) + 2 * kRowAlign);
-  return {Allocate(elements * element_size_), 0, 1, cols, 1};
-}
-
 Vector Arena::NewVector(int rows) {
   const std::size_t elements = static_cast<std::size_t>(RoundUp(std::max(rows, 1), kRowAlign));
   return {static_cast<double*>(Allocate(elements * sizeof(double))), rows};

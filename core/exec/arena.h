@@ -23,9 +23,11 @@ class Arena {
 
   // An uninitialised (but finite on first use) block of rows; lives until the enclosing Scope ends.
   Matrix NewMatrix(int rows, int cols);
-  // A single row, its columns side by side; 2 kRowAlign more elements may be read, and those up to
-  // a multiple of kRowAlign written.
-  Matrix NewFlat(int cols);
+  // A single row, its columns side by side; 2 kRowAlign more elements may be read and written.
+  Matrix NewFlat(int cols) {
+    const auto elements = static_cast<std::size_t>(RoundUp(cols, kRowAlign) + 2 * kRowAlign);
+    return {Allocate(elements * element_size_), 0, 1, cols, 1};
+  }
   Vector NewVector(int rows);
   Vectors NewVectors(int rows, int count);
   // Uninitialised numbers, or plain values of them.

@@ -17,7 +17,7 @@ constexpr int RoundUp(int n, int multiple) { return (n + multiple - 1) / multipl
 // Element (r, c) stands at buffer[offset + c * stride + r], counted in elements: samples are
 // contiguous per feature. `stride` is at least RoundUp(rows, kRowAlign) and a multiple of
 // kRowAlign. Or it is 1, of a single row whose columns stand side by side, without padding: what
-// NewUnits of core/exec/pass.h gives, and only what is said there takes.
+// NewRows of core/exec/pass.h gives, and only what is said there takes.
 struct Matrix {
   void* buffer = nullptr;
   std::ptrdiff_t offset = 0;

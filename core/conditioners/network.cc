@@ -42,12 +42,12 @@ Network::Hidden Network::NewHidden(Pass& pass, int rows) const {
 
 Network::Hidden Network::NewValues(Pass& pass, int rows) const {
   Hidden values = {};
-  for (int l = 0; l < num_hidden(); ++l) values[l] = NewUnits(pass, rows, spec_.hidden_sizes[l]);
+  for (int l = 0; l < num_hidden(); ++l) values[l] = NewRows(pass, rows, spec_.hidden_sizes[l]);
   return values;
 }
 
 Matrix Network::NewSkip(Pass& pass, int rows) const {
-  return spec_.residual ? NewUnits(pass, rows, spec_.hidden_sizes[0]) : Matrix();
+  return spec_.residual ? NewRows(pass, rows, spec_.hidden_sizes[0]) : Matrix();
 }
 
 void Network::PushHidden(Pass& pass, const Hidden& value) const {

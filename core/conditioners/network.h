@@ -68,7 +68,7 @@ class Network {
 
   // --- the parts of Forward and Backward, for networks computed piece by piece ---
   Hidden NewHidden(Pass& pass, int rows) const;
-  Hidden NewValues(Pass& pass, int rows) const;  // the same, as NewUnits gives them
+  Hidden NewValues(Pass& pass, int rows) const;  // the same, as NewRows gives them
   // What holds h of a residual network; nothing of a plain one.
   Matrix NewSkip(Pass& pass, int rows) const;
   void PushHidden(Pass& pass, const Hidden& value) const;

@@ -82,7 +82,7 @@ void SampleNormalRow(const SampleKey& key, Matrix z) {
     }
     const auto normals = Normals(words);
     for (int c = 4 * quad; c < std::min(z.cols, 4 * (quad + Pack::kWidth)); ++c)
-      cpu::PutAlone(normals[c % 4].v[c / 4 - quad], Column(z, c));
+      cpu::PutColumn(normals[c % 4].v[c / 4 - quad], c, z);
   }
 }
 
@@ -98,6 +98,14 @@ void SampleNormals(std::span<const SampleKey> keys, Matrix z) {
   }
 }
 
+// Rows of a column from r on; of a flat row there is one.
+void StoreRows(Pack samples, int column, int r, Matrix z) {
+  if (z.IsFlat())
+    *Column(z, column) = samples.v[0];
+  else
+    samples.Store(Column(z, column) + r);
+}
+
 // One word a number.
 template <typename Sample>
 void SampleByWord(std::span<const SampleKey> keys, const Sample& sample, Matrix z) {
@@ -106,7 +114,7 @@ void SampleByWord(std::span<const SampleKey> keys, const Sample& sample, Matrix 
     for (int quad = 0; 4 * quad < z.cols; ++quad) {
       const Words words = WordsAt(pack, quad, Signed);
       for (int k = 0; k < 4 && 4 * quad + k < z.cols; ++k)
-        sample(SignedUniform(words[k])).Store(Column(z, 4 * quad + k) + r);
+        StoreRows(sample(SignedUniform(words[k])), 4 * quad + k, r, z);
     }
   }
 }
@@ -146,7 +154,7 @@ void SampleStandard(const BaseLayer& layer, Weights weights, std::span<const Sam
       return ForEachStudentT(
           layer, weights, [&](int r) { return KeysAt(keys, r); }, z.rows, z.cols,
           [&](const StudentTSample<Pack>& sample, int c, int r, const auto&) {
-            sample.value.Store(Column(z, c) + r);
+            StoreRows(sample.value, c, r, z);
           });
   }
 }
@@ -172,18 +180,25 @@ void CpuKernels::SampleBase(const BaseLayer& layer, Weights weights,
     }
     return;
   }
+  const int rows = PaddedRows(z);
   for (int c = 0; c < z.cols; ++c) {
+    float* const samples = Column(z, c);
     const BaseColumn column = ReadBaseColumn(layer, 0, c, value);
     const bool uniform = layer.kind == BaseLayer::Kind::kUniform;
     const double centre = uniform ? 0.5 * layer.low + 0.5 * layer.high : column.location;
     const double reach = uniform ? layer.high - layer.low : std::exp(column.log_scale);
     const double hottest = uniform ? 1.0 : std::numeric_limits<double>::infinity();
-    for (int r = 0; r < PaddedRows(z); r += Pack::kWidth) {
-      float* sample = Column(z, c) + r;
+    const auto scale_of = [&](int r) {
+      return static_cast<float>(std::min(KeyAt(keys, r).temperature, hottest) * reach);
+    };
+    if (z.IsFlat()) {
+      *samples = static_cast<float>(centre) + scale_of(0) * *samples;
+      continue;
+    }
+    for (int r = 0; r < rows; r += Pack::kWidth) {
       Pack scale;
-      for (int i = 0; i < Pack::kWidth; ++i)
-        scale.v[i] = static_cast<float>(std::min(KeyAt(keys, r + i).temperature, hottest) * reach);
-      (Pack(static_cast<float>(centre)) + scale * Pack::Load(sample)).Store(sample);
+      for (int i = 0; i < Pack::kWidth; ++i) scale.v[i] = scale_of(r + i);
+      (Pack(static_cast<float>(centre)) + scale * Pack::Load(samples + r)).Store(samples + r);
     }
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scalar bijections column by column.
+#include <algorithm>
 #include <array>
 
 #include "core/cpu/block.h"
@@ -63,9 +64,26 @@ void LoadThetaOfColumns(int p, const float* theta, int lanes, Pack* values) {
   }
 }
 
-// The same of a row that comes alone, with theta flat: columns along the lanes.
+// map(x, theta) on every value of a block, in place.
 template <typename F, typename Map>
-void MapRow(const F& formula, const Map& map, ConstMatrix theta, Matrix x, Vector log_det) {
+void MapBlock(const F& formula, const Map& map, ConstMatrix theta, Matrix x, Vector log_det) {
+  Pack values[kMaxTheta];
+  for (int c = 0; c < x.cols; ++c) {
+    float* column = Column(x, c);
+    if (IsIdentityOn(formula, column, PaddedRows(x))) continue;
+    for (int r = 0; r < PaddedRows(x); r += Pack::kWidth) {
+      LoadTheta(formula, theta, c, r, values);
+      const Mapped<Pack> mapped = map(Pack::Load(column + r), values);
+      mapped.value.Store(column + r);
+      AddTo(log_det.data + r, mapped.log_det);
+    }
+  }
+}
+
+// The same of a flat row: columns along the lanes.
+template <typename F, typename Map>
+void MapRow(const F& formula, const Map& map, const ConstMatrix& theta, const Matrix& x,
+            Vector log_det) {
   const int p = formula.parameters();
   double sum = log_det.data[0];
   Pack values[kMaxTheta];
@@ -78,21 +96,13 @@ void MapRow(const F& formula, const Map& map, ConstMatrix theta, Matrix x, Vecto
   log_det.data[0] = sum;
 }
 
-// map(x, theta) on every value, in place.
 template <typename F, typename Map>
-void MapColumns(const F& formula, const Map& map, ConstMatrix theta, Matrix x, Vector log_det) {
-  if (theta.IsFlat()) return MapRow(formula, map, theta, x, log_det);
-  Pack values[kMaxTheta];
-  for (int c = 0; c < x.cols; ++c) {
-    float* column = Column(x, c);
-    if (IsIdentityOn(formula, column, PaddedRows(x))) continue;
-    for (int r = 0; r < PaddedRows(x); r += Pack::kWidth) {
-      LoadTheta(formula, theta, c, r, values);
-      const Mapped<Pack> mapped = map(Pack::Load(column + r), values);
-      mapped.value.Store(column + r);
-      AddTo(log_det.data + r, mapped.log_det);
-    }
-  }
+void MapColumns(const F& formula, const Map& map, const ConstMatrix& theta, const Matrix& x,
+                Vector log_det) {
+  if (x.IsFlat())
+    MapRow(formula, map, theta, x, log_det);
+  else
+    MapBlock(formula, map, theta, x, log_det);
 }
 
 // grad = adjoint(x, theta, grad, log_det_bar, theta_bar) for every value.
@@ -173,6 +183,10 @@ void CpuKernels::LogScalePenaltyAdjoint(ScalarBijection bijection, const ConstMa
 
 void CpuKernels::Broadcast(Slice slice, Weights weights, const Matrix& theta) const {
   const float* values = cpu::Data(weights, slice);
+  if (theta.IsFlat()) {
+    std::copy_n(values, theta.cols, cpu::Data(theta));
+    return;
+  }
   for (int c = 0; c < theta.cols; ++c) std::fill_n(Column(theta, c), PaddedRows(theta), values[c]);
 }
 

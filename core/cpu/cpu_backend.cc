@@ -79,7 +79,7 @@ class CpuBackend final : public Backend {
     const Flow& flow = weights.flow();
     return ForEachBlock(
         lanes_, Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
-          const Matrix block = pass.arena.NewMatrix(count, flow.dim());
+          const Matrix block = NewRows(pass, count, flow.dim());
           const Vector log_det = NewZeros(pass, count), log_p = pass.arena.NewVector(count);
           if (!Pull(flow, load, first, log_det, pass, block)) return;
           flow.LogProb(pass, block, log_p);
@@ -107,7 +107,7 @@ class CpuBackend final : public Backend {
     const Flow& flow = weights.flow();
     return ForEachBlock(
         lanes_, Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
-          const Matrix z = pass.arena.NewMatrix(count, flow.dim());
+          const Matrix z = NewRows(pass, count, flow.dim());
           const Vector log_det = pass.arena.NewVector(count), log_p = NewZeros(pass, count);
           if (!PullSamples(flow, load, first, pass, z)) return;
           const bool with_log_prob = values == SampleValues::kLogProb;
@@ -124,17 +124,20 @@ class CpuBackend final : public Backend {
   absl::Status LogProbGradient(const DeviceWeights& weights, RowsView<const float> x,
                                RowsView<const float> context, std::span<double> log_prob,
                                RowsView<float> gradient, std::stop_token stop) override {
-    return ForEachBlockOf(lanes_, weights.flow(), Of(weights), x, context, stop,
-                          [&](Pass& pass, std::int64_t first, Matrix block) {
-                            Tape tape;
-                            pass.tape = &tape;
-                            const Vector log_p = pass.arena.NewVector(block.rows);
-                            weights.flow().LogProb(pass, block, log_p);
-                            std::copy_n(log_p.data, block.rows, log_prob.data() + first);
-                            std::fill_n(log_p.data, RoundUp(block.rows, kRowAlign), 1.0);
-                            weights.flow().LogProbBackward(pass, block, log_p);
-                            pass.kernels.Store(block, gradient.data + first * gradient.cols);
-                          });
+    const Flow& flow = weights.flow();
+    MILLRACE_RETURN_IF_ERROR(CheckContext(flow, x.rows, context));
+    return ForEachBlock(lanes_, Of(weights), x.rows, stop,
+                        [&](Pass& pass, std::int64_t first, int count) {
+                          Tape tape;
+                          pass.tape = &tape;
+                          const Matrix block = LoadBlock(x, context, first, count, pass);
+                          const Vector log_p = pass.arena.NewVector(count);
+                          flow.LogProb(pass, block, log_p);
+                          std::copy_n(log_p.data, count, log_prob.data() + first);
+                          std::fill_n(log_p.data, RoundUp(count, kRowAlign), 1.0);
+                          flow.LogProbBackward(pass, block, log_p);
+                          pass.kernels.Store(block, gradient.data + first * gradient.cols);
+                        });
   }
 
   absl::Status ChainTerms(const DeviceWeights& weights, RowsView<const float> x,
@@ -220,7 +223,7 @@ class CpuBackend final : public Backend {
     const Flow& flow = weights.flow();
     return ForEachBlock(
         lanes_, Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
-          const Matrix block = pass.arena.NewMatrix(count, flow.dim());
+          const Matrix block = NewRows(pass, count, flow.dim());
           const Vector log_det = NewZeros(pass, count);
           if (!Pull(flow, load, first, log_det, pass, block)) return;
           transform(pass, block, log_det);

@@ -16,10 +16,10 @@ namespace millrace {
 // context. Where x has no data, the block is left for the caller to fill.
 inline Matrix LoadBlock(RowsView<const float> x, RowsView<const float> context, std::int64_t first,
                         int count, Pass& pass) {
-  const Matrix block = pass.arena.NewMatrix(count, x.cols);
+  const Matrix block = NewRows(pass, count, x.cols);
   if (x.data != nullptr) pass.kernels.Load(x.data + first * x.cols, block);
   if (context.rows != 0) {
-    const Matrix conditions = pass.arena.NewMatrix(count, context.cols);
+    const Matrix conditions = NewRows(pass, count, context.cols);
     pass.kernels.Load(context.data + first * context.cols, conditions);
     pass.context = conditions;
   }
@@ -37,7 +37,7 @@ inline RowsView<float> NewHostRows(int rows, int cols, Pass& pass) {
 template <typename Load>
 bool PullContext(const Flow& flow, int rows, Pass& pass, const Load& load) {
   const int dim = flow.spec().context_dim;
-  const Matrix conditions = dim == 0 ? Matrix{} : pass.arena.NewMatrix(rows, dim);
+  const Matrix conditions = dim == 0 ? Matrix{} : NewRows(pass, rows, dim);
   const Arena::Scope scope(pass.arena);
   float* const context = dim == 0 ? nullptr : NewHostRows(rows, dim, pass).data;
   if (!load(context)) return false;

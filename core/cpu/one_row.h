@@ -74,16 +74,19 @@ inline void StoreUnaligned(Pack pack, float* values) {
   std::memcpy(values, &pack.v, sizeof pack.v);
 }
 
+// Lanes [begin, end).
+inline PackMask LanesIn(int begin, int end) {
+  Pack::Ints lane;
+  for (int i = 0; i < Pack::kWidth; ++i) lane[i] = i;
+  return {(lane >= begin) & (lane < end)};
+}
+
 // The first `lanes` floats only; 0 stands in the others.
 inline Pack LoadLanes(const float* values, int lanes) {
   if (lanes == Pack::kWidth) return LoadUnaligned(values);
   Pack pack(0.0f);
   std::memcpy(&pack.v, values, static_cast<std::size_t>(lanes) * sizeof(float));
   return pack;
-}
-inline void StoreLanes(Pack pack, int lanes, float* values) {
-  if (lanes == Pack::kWidth) return StoreUnaligned(pack, values);
-  std::memcpy(values, &pack.v, static_cast<std::size_t>(lanes) * sizeof(float));
 }
 
 // use(first column, columns) for each pack of the columns of a row.
@@ -92,21 +95,31 @@ void ForPacksOfColumns(int cols, const Use& use) {
   for (int c = 0; c < cols; c += Pack::kWidth) use(c, std::min(Pack::kWidth, cols - c));
 }
 
-// The value of a row that comes alone: its padding holds the same.
-inline void PutAlone(float value, float* column) {
+// Column c of a row that comes alone, flat or a block, whose padding holds the same.
+inline void PutColumn(float value, int c, const Matrix& row) {
+  float* const column = Column(row, c);
+  if (row.IsFlat()) {
+    *column = value;
+    return;
+  }
   for (int r = 0; r < kRowAlign; r += Pack::kWidth) Pack(value).Store(column + r);
 }
 
-// `lanes` columns of the row from c on.
+// `lanes` columns of such a row from c on. Of a flat row whole packs may be read, and written back
+// as they were.
 inline Pack LoadColumns(const ConstMatrix& row, int c, int lanes) {
-  if (row.IsFlat()) return LoadLanes(Column(row, c), lanes);
+  if (row.IsFlat()) return LoadUnaligned(Column(row, c));
   Pack pack(0.0f);
   for (int i = 0; i < lanes; ++i) pack.v[i] = *Column(row, c + i);
   return pack;
 }
 inline void StoreColumns(Pack pack, int lanes, int c, const Matrix& row) {
-  if (row.IsFlat()) return StoreLanes(pack, lanes, Column(row, c));
-  for (int i = 0; i < lanes; ++i) PutAlone(pack.v[i], Column(row, c + i));
+  if (row.IsFlat()) {
+    float* const values = Column(row, c);
+    if (lanes < Pack::kWidth) pack = Select(LanesIn(0, lanes), pack, LoadUnaligned(values));
+    return StoreUnaligned(pack, values);
+  }
+  for (int i = 0; i < lanes; ++i) PutColumn(pack.v[i], c + i, row);
 }
 
 }  // namespace cpu

@@ -24,13 +24,6 @@ constexpr int kStep = 16;
 
 constexpr int AlignDown(int n) { return n & -Pack::kWidth; }
 
-// Lanes [begin, end).
-PackMask LanesIn(int begin, int end) {
-  Pack::Ints lane;
-  for (int i = 0; i < Pack::kWidth; ++i) lane[i] = i;
-  return {(lane >= begin) & (lane < end)};
-}
-
 // Lane i of a pack, in all lanes.
 Pack Broadcast(Pack pack, int i) { return __builtin_shuffle(pack.v, Pack::Ints{} + i); }
 
@@ -94,7 +87,7 @@ class RowSweep {
       for (int o = AlignDown(begin); o < end && begin < end; o += Pack::kWidth) {
         if (o > begin) sums = Pack::Load(layers_[l].sums + o);
         const int first = std::max(o, begin), last = std::min(o + Pack::kWidth, end);
-        const Pack values = Activate(l, o, LanesIn(first - o, last - o), sums);
+        const Pack values = Activate(l, o, cpu::LanesIn(first - o, last - o), sums);
         of_next = AddProducts(l + 1, first, last, values, o, next);
       }
       sums = of_next;
@@ -120,7 +113,7 @@ class RowSweep {
       float* const values = l == hidden_ ? Data(units_.theta) : Data(units_.value[l]);
       const int first = network_.UnitsBelow(l, i), last = network_.UnitsBelow(l, end);
       for (int o = AlignDown(first); o < last; o += Pack::kWidth) {
-        const PackMask lanes = LanesIn(first - o, last - o);
+        const PackMask lanes = cpu::LanesIn(first - o, last - o);
         const Pack before = Pack::Load(values + o), sums = Pack::Load(layers_[l].sums + o);
         Select(lanes, before + sums, before).Store(values + o);
         Select(lanes, Pack(0.0f), sums).Store(layers_[l].sums + o);
@@ -304,9 +297,8 @@ void CpuKernels::SweepColumns(const SweptNetwork& network, const SweptUnits& uni
       for (int i = step; i < step_end; ++i) {
         sweep.Units(i, sums);
         for (int p = 0; p < network.parameters; ++p) theta[p] = Pack(sweep.Theta(i, p));
-        float* const column = Column(z, i);
-        const Mapped<Pack> x = cpu::Inverse(formula, Pack(*column), theta);
-        cpu::PutAlone(x.value.v[0], column);
+        const Mapped<Pack> x = cpu::Inverse(formula, Pack(*Column(z, i)), theta);
+        cpu::PutColumn(x.value.v[0], i, z);
         log_dets(i).data[0] += static_cast<double>(x.log_det.v[0]);
         sums = sweep.Found(i, x.value);
       }

@@ -42,12 +42,25 @@ class PassScope {
   std::optional<Arena::Scope> scope_;
 };
 
-// Units of a network, or the parameters of a scalar bijection: flat where the row comes alone and
-// no adjoint follows. To be given to Dense, Copy, Add and Activate, to bijections as theta, forward
-// and inverse, and to SweepColumns.
-inline Matrix NewUnits(Pass& pass, int rows, int cols) {
+// What flows through a pass: x, its conditions, units of a network, parameters of a scalar
+// bijection. Flat where the row comes alone and no adjoint follows. To be given to Load, Store,
+// Copy, Add, Gather, Scatter, Dense, Activate, BijectionForward, BijectionInverse, SweepColumns,
+// Broadcast, BaseLogDensity and SampleBase. All matrices of a call are then flat, but for Copy and
+// Dense.
+inline Matrix NewRows(Pass& pass, int rows, int cols) {
   const bool flat = rows == 1 && pass.weights.by_input != nullptr && pass.tape == nullptr;
   return flat ? pass.arena.NewFlat(cols) : pass.arena.NewMatrix(rows, cols);
+}
+
+// For transforms whose operations take no flat row: use(x as a block), which may change it.
+template <typename Use>
+void OnBlock(Pass& pass, Matrix x, const Use& use) {
+  if (!x.IsFlat()) return use(x);
+  const Arena::Scope scope(pass.arena);
+  const Matrix block = pass.arena.NewMatrix(x.rows, x.cols);
+  pass.kernels.Copy(x, block);
+  use(block);
+  pass.kernels.Copy(block, x);
 }
 
 // Pushes a copy of x for the adjoint, if one will follow.

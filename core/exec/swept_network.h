@@ -38,7 +38,7 @@ struct SweptNetwork {
 
 // What a sweep has found. Hidden units and parameters of the group of columns that comes next hold
 // their biases and what is known to contribute to them, but where the network StartsAtBias.
-// Whole matrices, as NewUnits gives them, all of them flat or none.
+// Whole matrices, as NewRows gives them, all of them flat or none.
 struct SweptUnits {
   std::span<const Matrix> value;  // of each hidden layer
   Matrix skip;                    // h of a residual network

@@ -28,7 +28,7 @@ void Autoregressive::Keep(Pass& pass, ConstMatrix x, ConstMatrix theta) const {
 
 void Autoregressive::Forward(Pass& pass, Matrix x, Vector log_det) const {
   const PassScope scope(pass);
-  const Matrix theta = NewUnits(pass, x.rows, made_.theta_cols());
+  const Matrix theta = NewRows(pass, x.rows, made_.theta_cols());
   made_.Forward(pass, x, theta);
   if (pass.tape != nullptr) {
     const Matrix input = pass.arena.NewMatrix(x.rows, x.cols);
@@ -52,7 +52,7 @@ void Autoregressive::Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) 
 
 void Autoregressive::Inverse(Pass& pass, Matrix z, Vector log_det) const {
   const PassScope scope(pass);
-  const Matrix theta = NewUnits(pass, z.rows, made_.theta_cols());
+  const Matrix theta = NewRows(pass, z.rows, made_.theta_cols());
   made_.Invert(pass, bijection_, z, theta, log_det);
   if (pass.tape != nullptr) {
     const Matrix output = pass.arena.NewMatrix(z.rows, z.cols);

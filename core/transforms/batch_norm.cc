@@ -18,7 +18,7 @@ BatchNorm::BatchNorm(int dim, const std::string& prefix, ParameterLayout& layout
       statistics_(layout.AddStatistic(prefix + "statistics", 1, 2 * dim)) {}
 
 Matrix BatchNorm::BroadcastStatistics(Pass& pass, int rows) const {
-  const Matrix theta = pass.arena.NewMatrix(rows, statistics_.cols);
+  const Matrix theta = NewRows(pass, rows, statistics_.cols);
   pass.kernels.Broadcast(statistics_, pass.weights, theta);
   return theta;
 }

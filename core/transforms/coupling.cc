@@ -34,9 +34,9 @@ Coupling::Coupling(const std::vector<bool>& moved, ScalarBijection bijection,
 template <typename Map>
 void Coupling::Apply(Pass& pass, Matrix x, const Map& map, bool keep_result) const {
   const PassScope scope(pass);
-  const Matrix kept = pass.arena.NewMatrix(x.rows, network_.spec().inputs);
-  const Matrix theta = NewUnits(pass, x.rows, network_.spec().outputs);
-  const Matrix moved = pass.arena.NewMatrix(x.rows, static_cast<int>(moved_.size()));
+  const Matrix kept = NewRows(pass, x.rows, network_.spec().inputs);
+  const Matrix theta = NewRows(pass, x.rows, network_.spec().outputs);
+  const Matrix moved = NewRows(pass, x.rows, static_cast<int>(moved_.size()));
   pass.kernels.Gather(x, kept_, kept);
   pass.kernels.Gather(x, moved_, moved);
   network_.Forward(pass, kept, theta);

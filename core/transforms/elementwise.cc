@@ -15,7 +15,7 @@ Elementwise::Elementwise(int dim, ScalarBijection bijection, const std::string& 
 
 Matrix Elementwise::BroadcastTheta(Pass& pass, int rows) const {
   if (theta_.cols == 0) return {};
-  const Matrix theta = pass.arena.NewMatrix(rows, theta_.cols);
+  const Matrix theta = NewRows(pass, rows, theta_.cols);
   pass.kernels.Broadcast(theta_, pass.weights, theta);
   return theta;
 }

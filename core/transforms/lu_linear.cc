@@ -25,11 +25,15 @@ void LuLinear::Forward(Pass& pass, Matrix x, Vector log_det) const {
     pass.kernels.Copy(x, input);
     pass.tape->Push(input);
   }
-  pass.kernels.LuForward(layer_, pass.weights, x, scratch, log_det, pass.column_log_det);
+  OnBlock(pass, x, [&](Matrix block) {
+    pass.kernels.LuForward(layer_, pass.weights, block, scratch, log_det, pass.column_log_det);
+  });
 }
 
 void LuLinear::Inverse(Pass& pass, Matrix z, Vector log_det) const {
-  pass.kernels.LuInverse(layer_, pass.weights, z, log_det, pass.column_log_det);
+  OnBlock(pass, z, [&](Matrix block) {
+    pass.kernels.LuInverse(layer_, pass.weights, block, log_det, pass.column_log_det);
+  });
   if (pass.tape == nullptr) return;
   const Matrix output = pass.arena.NewMatrix(z.rows, z.cols);
   pass.kernels.Copy(z, output);

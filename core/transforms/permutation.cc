@@ -23,14 +23,14 @@ Permutation Permutation::Random(int dim, std::uint64_t seed, std::uint32_t strea
 
 void Permutation::Gather(Pass& pass, Matrix x) const {
   const Arena::Scope scope(pass.arena);
-  const Matrix copy = pass.arena.NewMatrix(x.rows, x.cols);
+  const Matrix copy = NewRows(pass, x.rows, x.cols);
   pass.kernels.Copy(x, copy);
   pass.kernels.Gather(copy, order_, x);
 }
 
 void Permutation::Scatter(Pass& pass, Matrix z) const {
   const Arena::Scope scope(pass.arena);
-  const Matrix copy = pass.arena.NewMatrix(z.rows, z.cols);
+  const Matrix copy = NewRows(pass, z.rows, z.cols);
   pass.kernels.Copy(z, copy);
   pass.kernels.Scatter(copy, order_, z);
 }

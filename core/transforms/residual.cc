@@ -88,7 +88,7 @@ void Residual::Push(Pass& pass, ConstMatrix x, const Hidden& value, ConstMatrix 
 void Residual::Forward(Pass& pass, Matrix x, Vector log_det) const {
   const PassScope scope(pass);
   const Hidden value = network_.NewHidden(pass, x.rows);
-  const Matrix g = pass.arena.NewMatrix(x.rows, dim_);
+  const Matrix g = NewRows(pass, x.rows, dim_);
   const Matrix jacobian = pass.arena.NewMatrix(x.rows, dim_ * dim_);
   Evaluate(pass, x, value, g);
   Jacobian(pass, value, jacobian);
@@ -98,6 +98,10 @@ void Residual::Forward(Pass& pass, Matrix x, Vector log_det) const {
 }
 
 void Residual::Inverse(Pass& pass, Matrix z, Vector log_det) const {
+  OnBlock(pass, z, [&](Matrix block) { InvertBlock(pass, block, log_det); });
+}
+
+void Residual::InvertBlock(Pass& pass, Matrix z, Vector log_det) const {
   const PassScope scope(pass);
   const Hidden value = network_.NewHidden(pass, z.rows);
   const Matrix g = pass.arena.NewMatrix(z.rows, dim_);

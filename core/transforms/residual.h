@@ -46,6 +46,7 @@ class Residual final : public Transform {
  private:
   using Hidden = Network::Hidden;
 
+  void InvertBlock(Pass& pass, Matrix z, Vector log_det) const;
   void Evaluate(Pass& pass, ConstMatrix x, const Hidden& value, Matrix g) const;
   void Jacobian(Pass& pass, const Hidden& value, Matrix jacobian) const;
   void Tangents(Pass& pass, const Hidden& value, ConstMatrix direction, const Hidden& before,

@@ -11,11 +11,15 @@ VectorTransform::VectorTransform(int dim, VectorBijection bijection, const std::
 
 void VectorTransform::Forward(Pass& pass, Matrix x, Vector log_det) const {
   Record(pass, x);
-  pass.kernels.VectorForward(bijection_, theta_, pass.weights, pass.arena, x, log_det);
+  OnBlock(pass, x, [&](Matrix block) {
+    pass.kernels.VectorForward(bijection_, theta_, pass.weights, pass.arena, block, log_det);
+  });
 }
 
 void VectorTransform::Inverse(Pass& pass, Matrix z, Vector log_det) const {
-  pass.kernels.VectorInverse(bijection_, theta_, pass.weights, pass.arena, z, log_det);
+  OnBlock(pass, z, [&](Matrix block) {
+    pass.kernels.VectorInverse(bijection_, theta_, pass.weights, pass.arena, block, log_det);
+  });
   Record(pass, z);
 }
 

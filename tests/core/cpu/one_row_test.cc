@@ -54,9 +54,10 @@ class OneRowTest : public testing::TestWithParam<Case> {
     kernels_.Copy(of, copy);
     return copy;
   }
-  static Matrix FirstRow(Matrix of) {
-    of.rows = 1;
-    return of;
+  Matrix FirstRowOf(const Matrix& of, bool flat) {
+    const Matrix row = flat ? arena_.NewFlat(of.cols) : arena_.NewMatrix(1, of.cols);
+    for (int c = 0; c < of.cols; ++c) *cpu::Column(row, c) = *cpu::Column(of, c);
+    return row;
   }
 
   ParameterLayout layout_;
@@ -87,9 +88,8 @@ TEST_P(OneRowTest, HasTheBitsOfABlock) {
         const Matrix expected = Copy(before);
         kernels_.Dense(layer_, range, block_weights, in, start, activation, expected);
         for (const bool flat : {false, true}) {
-          const Matrix actual = flat ? arena_.NewFlat(outputs) : arena_.NewMatrix(1, outputs);
-          for (int o = 0; o < outputs; ++o) *cpu::Column(actual, o) = *cpu::Column(before, o);
-          kernels_.Dense(layer_, range, weights, FirstRow(in), start, activation, actual);
+          const Matrix row = FirstRowOf(in, flat), actual = FirstRowOf(before, flat);
+          kernels_.Dense(layer_, range, weights, row, start, activation, actual);
           for (int o = 0; o < outputs; ++o)
             ASSERT_EQ(std::memcmp(cpu::Column(actual, o), cpu::Column(expected, o), sizeof(float)),
                       0)

@@ -3,6 +3,7 @@
 // the same bits.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <memory>
 #include <ostream>
 #include <random>
@@ -22,6 +23,26 @@ struct AloneCase {
   FlowSpec spec;
   friend std::ostream& operator<<(std::ostream& out, const AloneCase& c) { return out << c.name; }
 };
+
+// Of all real numbers, but the standard normal.
+std::vector<BaseSpec> Bases() {
+  using Kind = BaseSpec::Kind;
+  return {{.kind = Kind::kDiagonalNormal},
+          {.kind = Kind::kLogistic},
+          {.kind = Kind::kStudentT},
+          {.kind = Kind::kNormalMixture, .components = 3}};
+}
+
+// Layers that no architecture has with these cases' options, onto (0, 1).
+std::vector<LayerSpec> Chain() {
+  return {{.permutation = PermutationLayer{}},
+          {.linear = LinearLayer{.start = LinearLayer::Start::kRotation}},
+          {.norm = NormLayer{.batch = true}},
+          {.linear = LinearLayer{}, .inverse = true},
+          {.vector = VectorBijection{.kind = VectorBijection::Kind::kRotation}},
+          {.permutation = PermutationLayer{.draw = 1}, .inverse = true},
+          {.elementwise = ScalarBijection{ScalarBijection::Kind::kSigmoid}}};
+}
 
 // Every architecture; more columns than a group of the sweep and fewer, units of several degrees a
 // pack and several packs a degree.
@@ -58,6 +79,14 @@ std::vector<AloneCase> AloneCases() {
   }
   add(Architecture::kMaf, "OneColumn", 1, 0, {4, 4}, false, Activation::kRelu);
   add(Architecture::kMaf, "OneUnit", 5, 0, {1, 1}, false, Activation::kRelu);
+  for (const BaseSpec& base : Bases()) {
+    add(Architecture::kMaf, "Base", 19, 0, {30}, false, Activation::kRelu);
+    cases.back().name += std::to_string(static_cast<int>(base.kind));
+    cases.back().spec.base = base;
+  }
+  cases.push_back(
+      {"Chain",
+       {.dim = 21, .seed = 3, .chain = Chain(), .base = {.kind = BaseSpec::Kind::kUniform}}});
   return cases;
 }
 
@@ -66,7 +95,8 @@ class AloneTest : public testing::TestWithParam<AloneCase> {};
 TEST_P(AloneTest, ARowHasTheBitsOfTheSameRowInABatch) {
   const auto flow = *Flow::Create(GetParam().spec);
   const auto backend = CreateCpuBackend({.threads = 1});
-  const auto weights = *backend->Upload(flow, AsFloats(RandomParameters(*flow, 4)).span());
+  const ParameterValues parameters = AsFloats(RandomParameters(*flow, 4));
+  const auto weights = *backend->Upload(flow, parameters.span());
   std::mt19937_64 random(8);
   const Rows<float> x = Floats(RandomRows(random, kFew, flow->dim()));
   const Rows<float> context = Floats(RandomRows(random, kFew, flow->spec().context_dim));
@@ -90,13 +120,25 @@ TEST_P(AloneTest, ARowHasTheBitsOfTheSameRowInABatch) {
                     ->Sample(*weights, 9, static_cast<std::uint64_t>(first), 0.8, c,
                              sample.rows.view(), sample.values, {})
                     .ok());
+    if (flow->IsTriangular(parameters.span())) {
+      Output& terms = next();
+      terms.values.resize(count * flow->dim());
+      EXPECT_TRUE(
+          backend->ChainTerms(*weights, given, c, {terms.values.data(), count, flow->dim()}, {})
+              .ok());
+    }
+    Output& slope = next();
+    EXPECT_TRUE(
+        backend->LogProbGradient(*weights, given, c, slope.values, slope.rows.view(), {}).ok());
     return found;
   };
   const std::vector<Output> batch = run(0, kFew);
   for (int r = 0; r < kFew; ++r) {
+    ASSERT_TRUE(std::isfinite(batch[0].values[r]));
     const std::vector<Output> alone = run(r, 1);
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      ExpectSameBits<double>(alone[i].values, std::span(batch[i].values).subspan(r, 1));
+      const std::size_t size = alone[i].values.size();
+      ExpectSameBits<double>(alone[i].values, std::span(batch[i].values).subspan(r * size, size));
       ExpectSameBits<float>(All(alone[i].rows),
                             All(batch[i].rows).subspan(r * flow->dim(), flow->dim()));
       ASSERT_FALSE(HasFailure()) << "row " << r << ", output " << i;

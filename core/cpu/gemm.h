@@ -16,6 +16,9 @@
 #include "core/cpu/pack.h"
 #include "core/math/activation.h"
 
+// Of lambdas that hold a tile's accumulators, which would live in memory were they called.
+#define MILLRACE_INLINE __attribute__((always_inline))
+
 namespace millrace::gemm {
 
 // Accumulators of a tile fill the register file: 6 x 4 of 32 registers, 6 x 2 of 16.
@@ -54,32 +57,35 @@ struct AccumulateScaled {  // c = c + sign * sum
 // memory.
 template <int kCount, typename Use>
 [[gnu::always_inline]] inline void Unrolled(const Use& use) {
-  [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) {
+  [&]<int... kIndex>(std::integer_sequence<int, kIndex...>) MILLRACE_INLINE {
     (use(std::integral_constant<int, kIndex>{}), ...);
   }
   (std::make_integer_sequence<int, kCount>{});
 }
 
+// Never a part of its caller, where its accumulators would compete for registers.
 template <int kM, int kN, typename Finish>
-inline void Tile(const Operands& operands, int m, int n, int k_begin, int k_end,
-                 const Finish& finish) {
+[[gnu::noinline]] void Tile(const Operands& operands, int m, int n, int k_begin, int k_end,
+                            const Finish& finish) {
   const Operands o = operands;  // no store can alias a copy
   Pack sum[kM][kN];
-  Unrolled<kM>([&](auto i) { Unrolled<kN>([&](auto j) { sum[i][j] = Pack(0.0f); }); });
+  Unrolled<kM>([&](auto i) MILLRACE_INLINE {
+    Unrolled<kN>([&](auto j) MILLRACE_INLINE { sum[i][j] = Pack(0.0f); });
+  });
   const float* a = o.a + m * o.a_m + k_begin * o.a_k;
   const float* b = o.b + k_begin * o.b_k + n;
 #pragma GCC unroll 2
   for (int k = k_begin; k < k_end; ++k, a += o.a_k, b += o.b_k) {
     Pack column[kN];
-    Unrolled<kN>([&](auto j) { column[j] = Pack::Load(b + j * Pack::kWidth); });
-    Unrolled<kM>([&](auto i) {
+    Unrolled<kN>([&](auto j) MILLRACE_INLINE { column[j] = Pack::Load(b + j * Pack::kWidth); });
+    Unrolled<kM>([&](auto i) MILLRACE_INLINE {
       const Pack weight(a[i * o.a_m]);
-      Unrolled<kN>([&](auto j) { sum[i][j].v += weight.v * column[j].v; });
+      Unrolled<kN>([&](auto j) MILLRACE_INLINE { sum[i][j].v += weight.v * column[j].v; });
     });
   }
-  Unrolled<kM>([&](auto i) {
+  Unrolled<kM>([&](auto i) MILLRACE_INLINE {
     float* const c = o.c + (m + i) * o.c_m + n;
-    Unrolled<kN>([&](auto j) {
+    Unrolled<kN>([&](auto j) MILLRACE_INLINE {
       finish(m + i, sum[i][j], Pack::Load(c + j * Pack::kWidth)).Store(c + j * Pack::kWidth);
     });
   });
@@ -141,5 +147,7 @@ inline void Multiply(const Operands& o, int m_begin, int m_end, const KRange& k_
 }
 
 }  // namespace millrace::gemm
+
+#undef MILLRACE_INLINE
 
 #endif  // MILLRACE_CORE_CPU_GEMM_H_

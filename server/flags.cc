@@ -67,7 +67,7 @@ ABSL_FLAG(
     int, compute_threads, Defaults().compute_threads,
     "Threads that one large request or a training may use. 0: the CPU quota of the container, "
     "else all cores.");
-ABSL_FLAG(int, worker_threads, Defaults().worker_threads, "Requests that are computed at once.");
+ABSL_FLAG(int, worker_threads, Defaults().worker_threads, "Requests that are computed at once, but for those that --max_inline_products lets through.");
 ABSL_FLAG(int, max_trainings, Defaults().max_trainings, "Trainings at once; more are UNAVAILABLE.");
 ABSL_FLAG(std::int64_t, max_message_bytes, Defaults().limits.max_message_bytes,
           "Largest message, in either direction.");
@@ -106,9 +106,9 @@ ABSL_FLAG(
     "most 1: each alone.");
 ABSL_FLAG(
     std::int64_t, max_inline_products, Defaults().max_inline_products,
-    "Products that a request may take to be computed where it arrives, which is sooner than a "
-    "worker wakes: its evaluations of the flow times the flow's parameters, for residual layers "
-    "times the columns as well. Answers do not depend on it. 0: none.");
+    "Products that a request of at most 16 evaluations may take to be computed where it arrives, "
+    "sooner than a worker wakes: its evaluations of the flow times the flow's parameters. Answers "
+    "do not depend on it. 0: none.");
 ABSL_FLAG(absl::Duration, max_deadline, Defaults().max_deadline,
           "Longest time for one call other than Train, FitDensity and StreamLogProb, whatever the "
           "caller allows.");

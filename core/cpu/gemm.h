@@ -122,6 +122,7 @@ inline void Multiply(const Operands& o, int m_begin, int m_end, const KRange& k_
   int m = m_begin;
   for (int tiles = (m_end - m_begin + kTileRows - 1) / kTileRows; tiles > 0; --tiles) {
     const int rows = (m_end - m + tiles - 1) / tiles;
+    static_assert(kTileRows == 6, "the cases below");
     switch (rows) {
       case 6:
         run.template operator()<6>(m);

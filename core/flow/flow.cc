@@ -26,9 +26,11 @@ absl::StatusOr<std::shared_ptr<const Flow>> Flow::Create(const FlowSpec& spec) {
 }
 
 std::int64_t Flow::ProductsOfRow() const {
+  constexpr std::int64_t kOfFormula = 32;  // of a column: an exponential and what stands around it
   int uses = 1;
   for (const auto& transform : transforms_) uses = std::max(uses, transform->UsesOfParameters());
-  return static_cast<std::int64_t>(layout_.size()) * uses;
+  return static_cast<std::int64_t>(layout_.size()) * uses +
+         kOfFormula * dim() * std::ssize(transforms_);
 }
 
 ParameterValues Flow::InitialParameters() const {

@@ -34,7 +34,7 @@ class Flow {
   std::span<const std::unique_ptr<const Transform>> transforms() const { return transforms_; }
   const BaseDistribution& base() const { return *base_; }
 
-  // Products that the log-density of one row takes, about, masked ones included.
+  // Products that one row takes, about, the dearer way, masked ones and those of formulas included.
   std::int64_t ProductsOfRow() const;
 
   // Parameters of an untrained flow, a pure function of the spec.

@@ -25,6 +25,7 @@ class Residual final : public Transform {
  public:
   static constexpr int kMaxDim = 128;
   static constexpr double kContraction = 0.95;
+  static constexpr int kMostFixedPointSteps = 1000;
 
   // dim <= kMaxDim. The context enters the network's first layer.
   Residual(int dim, int context_dim, const std::vector<int>& hidden_sizes,
@@ -40,7 +41,7 @@ class Residual final : public Transform {
   double LipschitzBound(std::span<const float> parameters) const override;
   // Scales all layers alike, down to a bound of kContraction.
   void ConstrainByBound(std::span<float> parameters) const override;
-  int UsesOfParameters() const override { return dim_; }
+  int UsesOfParameters() const override { return dim_ + kMostFixedPointSteps; }
   bool IsTriangular(std::span<const float>) const override { return false; }
 
  private:

@@ -59,7 +59,7 @@ class Transform {
   // the edge. Called once, after training.
   virtual void ConstrainByBound(std::span<float> parameters) const;
 
-  // How often Forward uses each parameter for one row, about.
+  // How often each parameter is used for one row, about, the dearer way.
   virtual int UsesOfParameters() const { return 1; }
 
   // True when z_i depends on x_1 .. x_i only, with these parameters (of the whole flow). Forward

@@ -31,11 +31,14 @@ struct Config {
   std::string metrics_address = "127.0.0.1:9464";  // empty: no metrics are exposed
   std::string model_dir = "./models";
   int compute_threads = 0;        // of the backend; 0: the CPU quota of the cgroup, else all cores
-  int worker_threads = 2;         // queries computed at once
+  int worker_threads = 2;         // queries computed at once, brief ones aside
   int max_trainings = 2;          // trainings at once
   int max_sample_streams = 256;   // open Sample calls
   int max_log_prob_streams = 64;  // open StreamLogProb calls
-  std::int64_t max_inline_products = 1 << 18;  // of a query that is computed where it arrives
+  // Of a query that is computed where it arrives. Nothing can stop it there: the most is what takes
+  // milliseconds.
+  std::int64_t max_inline_products = 1 << 18;
+  static constexpr std::int64_t kMostInlineProducts = 1 << 26;
   Limits limits;
   QueueLimits queue;
   BatchLimits batch;

@@ -31,8 +31,8 @@ class BatchPart {
   virtual ~BatchPart() = default;
 };
 
-// The work of several queries of one operation on one model at once, on a worker. A status for each
-// part, and with it the answer, as if each were alone. May throw, and may then be called again.
+// The work of several queries of one operation on one model at once. A status for each part, and
+// with it the answer, as if each were alone. May throw, and may then be called again.
 using ComputeTogether = std::vector<absl::Status> (*)(const ServedModel& model,
                                                       std::span<BatchPart* const> parts);
 
@@ -45,7 +45,7 @@ struct Query {
   std::stop_token stop = {};
   bool admitted = false;  // a further chunk of a query that was let in before: no limit applies
 
-  // The work itself, on a worker of the queue; may throw.
+  // The work itself; may throw.
   std::function<absl::Status()> compute = {};
   // In place of `compute`, where what waits for one model and operation may be computed at once;
   // one function for each operation.
@@ -53,7 +53,7 @@ struct Query {
   std::unique_ptr<BatchPart> part = nullptr;
 
   // Called exactly once, after the work or instead of it: by a worker, or before Submit returns
-  // when the queue refuses. Throws nothing.
+  // when the queue refuses, and always before ComputeHere returns. Throws nothing.
   std::function<void(const absl::Status&)> done;
 };
 
@@ -62,13 +62,13 @@ struct WaitingQuery {
   absl::Time since;
 };
 
-// Answers queries that were taken from the queue together: those that are not wanted any more are
+// Answers queries whose turn has come together: those that are not wanted any more are
 // dropped, the others computed behind the exception wall, counted and ended, each with a status of
 // its own. A call cancelled because its deadline passed ends with DEADLINE_EXCEEDED. Several are of
 // one model and operation, and have compute_together.
 void AnswerQueries(std::list<WaitingQuery>& queries, Metrics& metrics);
 
-// Whether a query taken from the queue is still worth computing: OK, CANCELLED or
+// Whether a query whose turn has come is still worth computing: OK, CANCELLED or
 // DEADLINE_EXCEEDED.
 absl::Status CheckStillWanted(absl::Time now, absl::Time deadline, bool stop_requested);
 

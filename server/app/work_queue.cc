@@ -68,13 +68,8 @@ void WorkQueue::Submit(Query query) {
   admitted.ok() ? wake_.notify_one() : query.done(admitted);
 }
 
-bool WorkQueue::IsOpen() {
-  const std::lock_guard lock(mutex_);
-  return phase_ == Phase::kOpen;
-}
-
 void WorkQueue::ComputeHere(Query query) {
-  if (!IsOpen()) return query.done(absl::UnavailableError(kShuttingDown));
+  if (draining_.stop_requested()) return query.done(absl::UnavailableError(kShuttingDown));
   std::list<WaitingQuery> alone;
   alone.push_back({std::move(query), absl::Now()});
   AnswerQueries(alone, metrics_);
@@ -134,6 +129,7 @@ void WorkQueue::Drain() {
 }
 
 void WorkQueue::Shutdown() {
+  Drain();
   {
     const std::lock_guard lock(mutex_);
     phase_ = Phase::kClosed;

@@ -44,7 +44,8 @@ class WorkQueue {
   // is full, draining or shut down.
   void Submit(Query query);
   // The calling thread computes the query before this returns, whatever waits: for what takes less
-  // time than waking a worker. It ends as one submitted, but no queue is full for it.
+  // time than waking a worker. It ends as one submitted, but no queue is full for it, and none is
+  // taken from Drain on.
   void ComputeHere(Query query);
 
   // From here on only admitted queries are taken.
@@ -58,7 +59,6 @@ class WorkQueue {
   enum class Phase { kOpen, kDraining, kClosed };
 
   absl::Status Admit(Query& query);
-  bool IsOpen();
   std::list<WaitingQuery> TakeBatch();
   void Work();
 

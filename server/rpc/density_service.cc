@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/base/matrix.h"
 #include "core/base/status_macros.h"
 #include "server/app/exception_wall.h"
 #include "server/app/query.h"
@@ -33,10 +34,10 @@ constexpr RpcMethod kDecode = Unary("Decode");
 // it.
 constexpr std::int64_t kShortEvaluations = 1024;
 
+// Of one block, which a backend computes without asking other threads, and few products.
 bool IsBrief(const QuerySize& size, const ServedModel& model, const Config& config) {
-  return static_cast<double>(size.evaluations) *
-             static_cast<double>(model.density->flow().ProductsOfRow()) <=
-         static_cast<double>(config.max_inline_products);
+  return size.evaluations <= kRowAlign &&
+         size.evaluations * model.density->flow().ProductsOfRow() <= config.max_inline_products;
 }
 
 // What answers a query: alone, or together with others of its kind.
@@ -83,7 +84,8 @@ grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, cons
     call->call().Uses(operation, model);
     MILLRACE_ASSIGN_OR_RETURN(const QuerySize size,
                               CheckQuery(*request, *model, app.config.limits));
-    if (std::max(size.evaluations, app.config.batch.max_evaluations) > kShortEvaluations)
+    const bool brief = IsBrief(size, *model, app.config);
+    if (!brief && std::max(size.evaluations, app.config.batch.max_evaluations) > kShortEvaluations)
       call->call().StopAtDeadline();
     Query query = {.operation = operation,
                    .model = model,
@@ -94,8 +96,7 @@ grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, cons
                    .stop = call->call().stop().get_token(),
                    .done = [call](const absl::Status& status) { call->End(status); }};
     SetWork(model, request, response, query);
-    IsBrief(size, *model, app.config) ? app.queue.ComputeHere(std::move(query))
-                                      : app.queue.Submit(std::move(query));
+    brief ? app.queue.ComputeHere(std::move(query)) : app.queue.Submit(std::move(query));
     return absl::OkStatus();
   });
   if (!accepted.ok()) call->End(accepted);

@@ -121,40 +121,52 @@ double Process::CpuSeconds() const {
   return (user + system) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
-void ServeEcho(bool evaluates) {
-  class Echo final
-      : public v1::DensityService::WithCallbackMethod_LogProb<v1::DensityService::Service> {
-   public:
-    explicit Echo(const Density* density) : density_(density) {}
+namespace {
 
-   private:
-    grpc::ServerUnaryReactor* LogProb(grpc::CallbackServerContext* context,
-                                      const v1::LogProbRequest* request,
-                                      v1::LogProbResponse* response) override {
-      const auto rows = static_cast<std::size_t>(request->rows().rows());
-      std::vector<double> log_prob(rows, 0.5);
-      std::vector<std::uint8_t> out_of_support(rows);
-      if (density_ != nullptr)
-        MILLRACE_CHECK(
-            density_
-                ->LogProb({.rows = {request->rows().raw_f32_le().data(), NumberRows::Type::kFloat32,
-                                    static_cast<std::int64_t>(rows), kColumns},
-                           .log_prob = log_prob,
-                           .out_of_support = out_of_support})
-                .ok());
-      response->set_name(request->name());
-      response->set_version(1);
-      response->mutable_log_prob()->Assign(log_prob.begin(), log_prob.end());
-      response->mutable_out_of_support()->Assign(out_of_support.begin(), out_of_support.end());
-      grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-      reactor->Finish(grpc::Status::OK);
-      return reactor;
+class Echo final
+    : public v1::DensityService::WithCallbackMethod_LogProb<v1::DensityService::Service> {
+ public:
+  explicit Echo(const Density* density) : density_(density) {}
+
+ private:
+  grpc::ServerUnaryReactor* LogProb(grpc::CallbackServerContext* context,
+                                    const v1::LogProbRequest* request,
+                                    v1::LogProbResponse* response) override {
+    response->set_name(request->name());
+    response->set_version(1);
+    if (density_ == nullptr) {
+      response->add_log_prob(0.5);
+      response->add_out_of_support(false);
+    } else {
+      Evaluate(*request, response);
     }
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
 
-    const Density* const density_;
-  };
+  void Evaluate(const v1::LogProbRequest& request, v1::LogProbResponse* response) const {
+    double log_prob = 0.0;
+    std::uint8_t out_of_support = 0;
+    MILLRACE_CHECK(density_
+                       ->LogProb({.rows = {request.rows().raw_f32_le().data(),
+                                           NumberRows::Type::kFloat32, 1, kColumns},
+                                  .log_prob = {&log_prob, 1},
+                                  .out_of_support = {&out_of_support, 1}})
+                       .ok());
+    response->add_log_prob(log_prob);
+    response->add_out_of_support(out_of_support != 0);
+  }
+
+  const Density* const density_;
+};
+
+}  // namespace
+
+void ServeEcho(bool evaluates) {
   const std::unique_ptr<Backend> backend = CreateCpuBackend();
   const auto density = Density::Create(std::make_shared<Model>(ServingModel()), *backend);
+  MILLRACE_CHECK(density.ok());
   Echo echo(evaluates ? density->get() : nullptr);
   int port = 0;
   grpc::ServerBuilder builder;

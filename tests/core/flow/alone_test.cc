@@ -44,8 +44,8 @@ std::vector<LayerSpec> Chain() {
           {.elementwise = ScalarBijection{ScalarBijection::Kind::kSigmoid}}};
 }
 
-// Every architecture; more columns than a group of the sweep and fewer, units of several degrees a
-// pack and several packs a degree.
+// Every architecture; columns of several groups of a sweep, of several steps and of less than one,
+// units of several degrees a pack and several packs a degree.
 std::vector<AloneCase> AloneCases() {
   std::vector<AloneCase> cases;
   const auto add = [&](Architecture architecture, const char* what, int dim, int context_dim,
@@ -77,6 +77,9 @@ std::vector<AloneCase> AloneCases() {
     add(architecture, "Residual", 37, 2, {40, 40, 40}, true, Activation::kTanh);
     add(architecture, "Wide", 3, 0, {130, 130, 130}, true, Activation::kTanh);
   }
+  add(Architecture::kMaf, "Groups", 70, 0, {100, 90}, false, Activation::kRelu);
+  add(Architecture::kNsfAutoregressive, "Groups", 140, 2, {64, 64, 64}, true, Activation::kTanh);
+  add(Architecture::kIaf, "Groups", 129, 2, {40, 150}, false, Activation::kElu);
   add(Architecture::kMaf, "OneColumn", 1, 0, {4, 4}, false, Activation::kRelu);
   add(Architecture::kMaf, "OneUnit", 5, 0, {1, 1}, false, Activation::kRelu);
   for (const BaseSpec& base : Bases()) {

@@ -251,17 +251,21 @@ TEST(FlowStructureTest, CountsPadding) {
   EXPECT_NEAR(EstimateParameters(spec), size, 0.05 * size);
 }
 
-// A residual layer's determinant takes a pass of its network for each column.
 TEST(FlowStructureTest, CountsProducts) {
-  const auto products = [](const LayerSpec& layer) {
+  // Products of a row beyond those of formulas, and parameters.
+  const auto count = [](const LayerSpec& layer) {
     const auto flow = *Flow::Create({.dim = 5, .chain = {{layer}}});
-    return std::pair(flow->ProductsOfRow(), static_cast<std::int64_t>(flow->layout().size()));
+    EXPECT_GE(flow->ProductsOfRow(), 5 * 32);
+    return std::pair(flow->ProductsOfRow() - 5 * 32, std::ssize(flow->InitialParameters().span()));
   };
-  LayerSpec linear{.linear = LinearLayer{}}, residual{.residual = ResidualLayer{}};
-  EXPECT_EQ(products(linear).first, products(linear).second);
-  EXPECT_EQ(products(residual).first, 5 * products(residual).second);
-  residual.inverse = true;
-  EXPECT_EQ(products(residual).first, 5 * products(residual).second);
+  const auto [products, parameters] = count({.linear = LinearLayer{}});
+  EXPECT_EQ(products, parameters);
+  EXPECT_EQ(count({.permutation = PermutationLayer{}}).first, 0);
+  // A pass of the network for each column of the determinant, and for each step to the inverse.
+  for (const bool inverse : {false, true}) {
+    const auto [of_residual, weights] = count({.residual = ResidualLayer{}, .inverse = inverse});
+    EXPECT_EQ(of_residual, (5 + 1000) * weights);
+  }
 }
 
 TEST(FlowStructureTest, RefusesLayersOutOfRange) {

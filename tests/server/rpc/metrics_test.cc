@@ -32,8 +32,15 @@ std::string Method(const std::string& type, const std::string& method) {
          type + "\"";
 }
 
-TEST(Metrics, CountExactly) {
-  InProcessServer server(ExposeMetrics);
+// Of queries that workers compute, and of brief ones computed where they arrive.
+class QueryMetrics : public testing::TestWithParam<std::int64_t> {};
+INSTANTIATE_TEST_SUITE_P(All, QueryMetrics, testing::Values(0, Config::kMostInlineProducts));
+
+TEST_P(QueryMetrics, CountExactly) {
+  InProcessServer server([](Config& config) {
+    ExposeMetrics(config);
+    config.max_inline_products = GetParam();
+  });
   for (int i = 0; i < 3; ++i) LogProb(server, "small", 10);
   LogProb(server, "ghost", 10);
   LogProb(server, "small", 0);

@@ -32,7 +32,7 @@ def measure(hidden, columns, rounds):
              f"dim:({'|'.join(map(str, columns))})/batch:4096/")
 
     def run_all(processors):
-        runs = rig.benchmark("bench_peak", processors=processors)
+        runs = rig.benchmark("bench_peak", "FmaPeak", processors=processors)
         runs |= rig.benchmark("bench_maf", cases, processors=processors)
         return {name.split("/threads:")[0]: run for name, run in runs.items()}
 

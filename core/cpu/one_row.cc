@@ -20,28 +20,61 @@ constexpr int kPanelPacks = kPanel / Pack::kWidth;
 
 bool IsMatrix(const ParameterLayout::Entry& entry) { return entry.slice.rows > 1 || entry.decays; }
 
-// The part of a layer that outputs of one panel multiply: the weights of its first input, the
-// inputs, and for each pack of outputs the end of the inputs that it uses, which does not decrease.
+// The inputs of a layer that are not zero. Behind a ReLU half of them are, and to leave them out
+// changes no sum: x + 0 w = x. It saves reading their weights, and pays where those are many.
+class NonZeroInputs {
+ public:
+  // Looks for them in [begin, end) of a row; false where it would not pay, and nothing is known.
+  bool Find(const DenseLayer& layer, const ConstMatrix& in, int begin, int end) {
+    if (static_cast<std::int64_t>(layer.weight.rows) * layer.weight.cols < kManyWeights ||
+        end > kMostInputs)
+      return false;
+    const float* const inputs = Data(in);
+    int count = 0;
+    for (int i = begin; i < end; ++i) {
+      before_[i] = count;
+      places_[count] = i;
+      count += inputs[i * in.stride] != 0.0f;
+    }
+    before_[end] = count;
+    return 4 * count < 3 * (end - begin);
+  }
+
+  const int* places() const { return places_; }
+  // How many stand before input i, in [begin, end].
+  int Before(int i) const { return before_[i]; }
+
+ private:
+  static constexpr std::int64_t kManyWeights = 1 << 15;
+  static constexpr int kMostInputs = 4096;
+  int places_[kMostInputs];
+  int before_[kMostInputs + 1];
+};
+
+// The part of a layer that outputs of one panel multiply: their weights of input 0, the inputs, and
+// for each pack of outputs the end of the inputs that it uses, which does not decrease. `begin` and
+// `ends` count inputs, or, where there are `places`, those.
 struct Staircase {
   const float* weights;
   std::ptrdiff_t weights_stride;
   const float* inputs;
   std::ptrdiff_t inputs_stride;
+  const int* places;
   int begin;
   std::array<int, kPanelPacks> ends;
 };
 
-// sums[j] = the sum over inputs k in [begin, ends[j]), in ascending order.
-template <int kPacks>
+// sums[j] = the sum over inputs in [begin, ends[j]), in ascending order.
+template <int kPacks, bool kPlaces>
 void Sum(const Staircase& s, float* sums) {
   Pack sum[kPacks];
   for (int j = 0; j < kPacks; ++j) sum[j] = Pack(0.0f);
-  const float* w = s.weights;
-  const float* x = s.inputs;
   int k = s.begin;
   const auto step = [&]<int kFirst>(std::integral_constant<int, kFirst>) {
-    for (; k < s.ends[kFirst]; ++k, w += s.weights_stride, x += s.inputs_stride) {
-      const Pack value(*x);
+    for (; k < s.ends[kFirst]; ++k) {
+      const std::ptrdiff_t i = kPlaces ? s.places[k] : k;
+      const Pack value(s.inputs[i * s.inputs_stride]);
+      const float* const w = s.weights + i * s.weights_stride;
       for (int j = kFirst; j < kPacks; ++j)
         sum[j].v += cpu::LoadUnaligned(w + j * Pack::kWidth).v * value.v;
     }
@@ -51,6 +84,16 @@ void Sum(const Staircase& s, float* sums) {
   }
   (std::make_integer_sequence<int, kPacks>{});
   for (int j = 0; j < kPacks; ++j) sum[j].Store(sums + j * Pack::kWidth);
+}
+
+// For each pack of outputs [o, o + count), the end of the inputs that it uses, at most input_end.
+void FindEnds(const DenseLayer& layer, int input_end, int o, int count, std::span<int> ends) {
+  for (std::size_t j = 0; j < ends.size(); ++j) {
+    const int last = std::min(count, static_cast<int>(j + 1) * Pack::kWidth) - 1;
+    ends[j] = layer.extent.empty() ? input_end : layer.extent[o + last];
+  }
+  if (input_end < layer.weight.cols)  // else no extent is beyond it
+    for (int& end : ends) end = std::min(end, input_end);
 }
 
 // What becomes of finished sums, of `count` outputs. Where the outputs are the layer's last, biases
@@ -70,11 +113,12 @@ void Finish(DenseStart start, const float* bias, Activation activation, const fl
   });
 }
 
-template <std::size_t... kPacks>
+template <bool kPlaces, std::size_t... kPacks>
 constexpr auto SumFunctions(std::index_sequence<kPacks...>) {
-  return std::array{&Sum<static_cast<int>(kPacks) + 1>...};
+  return std::array{&Sum<static_cast<int>(kPacks) + 1, kPlaces>...};
 }
-constexpr auto kSums = SumFunctions(std::make_index_sequence<kPanelPacks>{});
+constexpr std::array kSums = {SumFunctions<false>(std::make_index_sequence<kPanelPacks>{}),
+                              SumFunctions<true>(std::make_index_sequence<kPanelPacks>{})};
 
 }  // namespace
 
@@ -107,11 +151,14 @@ void DenseOneRow(const DenseLayer& layer, DenseRange range, Weights weights, con
   const bool biased = start == DenseStart::kBias && layer.bias.rows > 0;
   const float* const bias = biased ? Data(weights, layer.bias) : nullptr;
   const int input_end = std::min(range.input_end, layer.weight.cols);
+  NonZeroInputs non_zero;
+  const bool sparse = non_zero.Find(layer, in, range.input_begin, input_end);
   Staircase s = {.weights = nullptr,
                  .weights_stride = 0,
-                 .inputs = Data(in) + static_cast<std::ptrdiff_t>(range.input_begin) * in.stride,
+                 .inputs = Data(in),
                  .inputs_stride = in.stride,
-                 .begin = range.input_begin,
+                 .places = non_zero.places(),
+                 .begin = sparse ? 0 : range.input_begin,
                  .ends = {}};
   alignas(64) float sums[kPanel];
   int count = 0;
@@ -119,15 +166,13 @@ void DenseOneRow(const DenseLayer& layer, DenseRange range, Weights weights, con
     count = std::min(kPanel - o % kPanel, range.output_end - o);
     const int packs = (count + Pack::kWidth - 1) / Pack::kWidth;
     const MatrixByInput::Panel panel = matrix.PanelOf(o);
-    s.weights = panel.column + range.input_begin * panel.stride + o % kPanel;
+    s.weights = panel.column + o % kPanel;
     s.weights_stride = panel.stride;
-    for (int j = 0; j < packs; ++j) {
-      const int last = std::min(count, (j + 1) * Pack::kWidth) - 1;
-      s.ends[j] = layer.extent.empty() ? input_end : layer.extent[o + last];
-    }
-    if (input_end < layer.weight.cols)  // else no extent is beyond it
-      for (int& end : s.ends) end = std::min(end, input_end);
-    kSums[packs - 1](s, sums);
+    const std::span<int> ends(s.ends.data(), packs);
+    FindEnds(layer, input_end, o, count, ends);
+    if (sparse)
+      for (int& end : ends) end = non_zero.Before(std::max(end, range.input_begin));
+    kSums[sparse][packs - 1](s, sums);
     const bool last = o % kRowAlign == 0 && o + count == layer.weight.rows;
     Finish(start, bias == nullptr ? nullptr : bias + o, activation, sums, count, last,
            out.Columns(o, count));

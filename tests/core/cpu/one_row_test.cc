@@ -21,12 +21,13 @@ constexpr int kBlock = 16;  // rows that are computed along the lanes
 struct Case {
   int inputs, outputs;
   bool masked;
+  bool zeros = false;  // inputs as a ReLU leaves them
 };
 
 class OneRowTest : public testing::TestWithParam<Case> {
  protected:
   OneRowTest() {
-    const auto [inputs, outputs, masked] = GetParam();
+    const auto& [inputs, outputs, masked, zeros] = GetParam();
     layout_.Add("before.weight", 3, 5, true);
     layer_.weight = layout_.Add("weight", outputs, inputs, true);
     layer_.bias = layout_.Add("bias", 1, outputs, false);
@@ -71,7 +72,7 @@ class OneRowTest : public testing::TestWithParam<Case> {
 };
 
 TEST_P(OneRowTest, HasTheBitsOfABlock) {
-  const auto [inputs, outputs, masked] = GetParam();
+  const auto [inputs, outputs, masked, zeros] = GetParam();
   const WeightsByInput by_input(layout_, parameters_.span());
   const Weights block_weights{parameters_.data()};
   const Weights weights{parameters_.data(), &by_input};
@@ -80,6 +81,7 @@ TEST_P(OneRowTest, HasTheBitsOfABlock) {
                                {outputs / 3, outputs / 2, inputs / 4, inputs},
                                {outputs - 1, outputs, inputs / 2, inputs / 2 + 1}};
   const Matrix in = NewRows(inputs), before = NewRows(outputs);
+  if (zeros) kernels_.Activate(Activation::kRelu, in);
   for (const DenseRange& range : ranges)
     for (const DenseStart start : {DenseStart::kBias, DenseStart::kZero, DenseStart::kAccumulate})
       for (const Activation activation :
@@ -103,7 +105,8 @@ INSTANTIATE_TEST_SUITE_P(Sizes, OneRowTest,
                          testing::Values(Case{1, 1, false}, Case{5, 1, false}, Case{1, 7, true},
                                          Case{7, 2, false}, Case{7, 15, true}, Case{20, 16, true},
                                          Case{16, 17, false}, Case{100, 86, true},
-                                         Case{43, 129, false}, Case{256, 300, true}));
+                                         Case{43, 129, false}, Case{256, 300, true},
+                                         Case{256, 300, true, true}, Case{300, 256, false, true}));
 
 }  // namespace
 }  // namespace millrace

@@ -80,6 +80,7 @@ std::vector<AloneCase> AloneCases() {
   add(Architecture::kMaf, "Groups", 70, 0, {100, 90}, false, Activation::kRelu);
   add(Architecture::kNsfAutoregressive, "Groups", 140, 2, {64, 64, 64}, true, Activation::kTanh);
   add(Architecture::kIaf, "Groups", 129, 2, {40, 150}, false, Activation::kElu);
+  add(Architecture::kMaf, "Large", 9, 2, {190, 200}, false, Activation::kRelu);
   add(Architecture::kMaf, "OneColumn", 1, 0, {4, 4}, false, Activation::kRelu);
   add(Architecture::kMaf, "OneUnit", 5, 0, {1, 1}, false, Activation::kRelu);
   for (const BaseSpec& base : Bases()) {

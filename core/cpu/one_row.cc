@@ -26,9 +26,9 @@ class NonZeroInputs {
  public:
   // Looks for them in [begin, end) of a row; false where it would not pay, and nothing is known.
   bool Find(const DenseLayer& layer, const ConstMatrix& in, int begin, int end) {
-    if (static_cast<std::int64_t>(layer.weight.rows) * layer.weight.cols < kManyWeights ||
-        end > kMostInputs)
-      return false;
+    const std::int64_t all = static_cast<std::int64_t>(layer.weight.rows) * layer.weight.cols;
+    const std::int64_t used = layer.extent.empty() ? all : all / 2;
+    if (used < kManyWeights || end > kMostInputs) return false;
     const float* const inputs = Data(in);
     int count = 0;
     for (int i = begin; i < end; ++i) {
@@ -45,7 +45,7 @@ class NonZeroInputs {
   int Before(int i) const { return before_[i]; }
 
  private:
-  static constexpr std::int64_t kManyWeights = 1 << 15;
+  static constexpr std::int64_t kManyWeights = 1 << 13;
   static constexpr int kMostInputs = 4096;
   int places_[kMostInputs];
   int before_[kMostInputs + 1];

@@ -67,7 +67,9 @@ ABSL_FLAG(
     int, compute_threads, Defaults().compute_threads,
     "Threads that one large request or a training may use. 0: the CPU quota of the container, "
     "else all cores.");
-ABSL_FLAG(int, worker_threads, Defaults().worker_threads, "Requests that are computed at once, but for those that --max_inline_products lets through.");
+ABSL_FLAG(
+    int, worker_threads, Defaults().worker_threads,
+    "Requests that are computed at once, but for those that --max_inline_products lets through.");
 ABSL_FLAG(int, max_trainings, Defaults().max_trainings, "Trainings at once; more are UNAVAILABLE.");
 ABSL_FLAG(std::int64_t, max_message_bytes, Defaults().limits.max_message_bytes,
           "Largest message, in either direction.");

@@ -11,8 +11,6 @@
 namespace millrace {
 namespace {
 
-// With kContraction a double's digits take 700.
-
 int MostOutputs(int dim, const std::vector<int>& hidden_sizes) {
   return std::max(dim, *std::max_element(hidden_sizes.begin(), hidden_sizes.end()));
 }

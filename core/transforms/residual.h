@@ -25,7 +25,7 @@ class Residual final : public Transform {
  public:
   static constexpr int kMaxDim = 128;
   static constexpr double kContraction = 0.95;
-  static constexpr int kMostFixedPointSteps = 1000;
+  static constexpr int kMostFixedPointSteps = 1000;  // a double's digits take 700
 
   // dim <= kMaxDim. The context enters the network's first layer.
   Residual(int dim, int context_dim, const std::vector<int>& hidden_sizes,

@@ -70,7 +70,8 @@ absl::Status Validate(const Config& config) {
   MILLRACE_RETURN_IF_ERROR(CheckRange("max_queue_bytes", config.queue.max_cost.bytes, 1, kMax));
   MILLRACE_RETURN_IF_ERROR(
       CheckRange("max_batch_evaluations", config.batch.max_evaluations, 0, kMax));
-  MILLRACE_RETURN_IF_ERROR(CheckRange("max_inline_products", config.max_inline_products, 0, Config::kMostInlineProducts));
+  MILLRACE_RETURN_IF_ERROR(CheckRange("max_inline_products", config.max_inline_products, 0,
+                                      Config::kMostInlineProducts));
   MILLRACE_RETURN_IF_ERROR(
       CheckDuration("max_deadline", config.max_deadline, absl::Milliseconds(1)));
   MILLRACE_RETURN_IF_ERROR(

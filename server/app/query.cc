@@ -79,7 +79,8 @@ void AnswerQueries(std::list<WaitingQuery>& queries, Metrics& metrics) {
 }
 
 absl::Status CheckStillWanted(absl::Time now, absl::Time deadline, bool stop_requested) {
-  if (now >= deadline) return absl::DeadlineExceededError("the deadline passed before the work began");
+  if (now >= deadline)
+    return absl::DeadlineExceededError("the deadline passed before the work began");
   if (stop_requested) return absl::CancelledError("the call was cancelled before the work began");
   return absl::OkStatus();
 }

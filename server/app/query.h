@@ -62,14 +62,13 @@ struct WaitingQuery {
   absl::Time since;
 };
 
-// Answers queries whose turn has come together: those that are not wanted any more are
-// dropped, the others computed behind the exception wall, counted and ended, each with a status of
-// its own. A call cancelled because its deadline passed ends with DEADLINE_EXCEEDED. Several are of
-// one model and operation, and have compute_together.
+// Answers queries whose turn has come together: those that are not wanted any more are dropped, the
+// others computed behind the exception wall, counted and ended, each with a status of its own. A
+// call cancelled because its deadline passed ends with DEADLINE_EXCEEDED. Several are of one model
+// and operation, and have compute_together.
 void AnswerQueries(std::list<WaitingQuery>& queries, Metrics& metrics);
 
-// Whether a query whose turn has come is still worth computing: OK, CANCELLED or
-// DEADLINE_EXCEEDED.
+// Whether a query whose turn has come is still worth computing: OK, CANCELLED or DEADLINE_EXCEEDED.
 absl::Status CheckStillWanted(absl::Time now, absl::Time deadline, bool stop_requested);
 
 // CANCELLED becomes DEADLINE_EXCEEDED once the deadline has passed: that is why it was cancelled.

@@ -2,8 +2,8 @@
 // The questions that one message can ask and answer, one pair of functions each:
 //   CheckQuery  what can be refused without looking at the numbers; cheap enough for a gRPC thread.
 //               Returns the size of the work; RESOURCE_EXHAUSTED beyond the limits of one request.
-//   Answer      the work: numbers in, numbers out. The reply's model and version are
-//               set by the caller. CANCELLED once `stop` is requested.
+//   Answer      the work: numbers in, numbers out. The reply's model and version are set
+//               by the caller. CANCELLED once `stop` is requested.
 // Errors as the proto states them. No gRPC here.
 //
 // LogProb is, and Score can be, answered in three parts, so that what many requests ask of one

@@ -39,9 +39,9 @@ class Process {
 };
 
 // Serves an echo of LogProb of one row: the same answer to all; the callback API and the options of
-// millrace-server, but the reply is finished where the request arrives. With `evaluates`, the answer
-// is the row's log-density by ServingModel, and nothing else is done: no checks, limits, metrics or
-// versions. Never returns.
+// millrace-server, but the reply is finished where the request arrives. With `evaluates`, the
+// answer is the row's log-density by ServingModel, and nothing else is done: no checks, limits,
+// metrics or versions. Never returns.
 [[noreturn]] void ServeEcho(bool evaluates);
 
 }  // namespace millrace

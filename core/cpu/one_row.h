@@ -23,8 +23,10 @@ namespace millrace {
 // A matrix of weights input by input. Outputs are cut into panels, each of which is read from its
 // first input to its last without a gap.
 struct MatrixByInput {
-  // Outputs of a panel, but the last; enough accumulators to hide the latency of a multiply-add.
-  static constexpr int kPanel = 8 * Pack::kWidth;
+  // Outputs of a panel, but the last: half the registers, in packs, which hide the latency of a
+  // multiply-add. Where inputs are left out, the longer the run of an input's weights, the better
+  // memory keeps up.
+  static constexpr int kPanel = (Pack::kWidth == 16 ? 16 : 8) * Pack::kWidth;
 
   // The weights of an input stand at column + input * stride, output by output up to the end of the
   // panel and, where that is the matrix's, padded with zeros to a

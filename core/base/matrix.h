@@ -58,18 +58,19 @@ struct Vector {
   int size = 0;
 };
 
-// Vectors of equal size, one a column.
+// Vectors of equal size, one a column. Of a view of some, every `step`-th of what stands there.
 struct Vectors {
   double* data = nullptr;
   int size = 0;
   int count = 0;
+  int step = 1;
 
   bool empty() const { return data == nullptr; }
   std::size_t extent() const {
     return static_cast<std::size_t>(RoundUp(size, kRowAlign)) * static_cast<std::size_t>(count);
   }
   Vector operator[](int c) const {
-    return {data + static_cast<std::ptrdiff_t>(RoundUp(size, kRowAlign)) * c, size};
+    return {data + static_cast<std::ptrdiff_t>(RoundUp(size, kRowAlign)) * c * step, size};
   }
 };
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/conditioners/conditioner.h"
 #include "core/exec/parameters.h"
 #include "core/exec/pass.h"
 #include "core/exec/swept_network.h"
@@ -31,7 +32,7 @@ struct NetworkSpec {
 //   residual: h = W_1 x + C c + b_1; per block h += W' f(W f(h) + b) + b'; theta = W f(h) + b
 //
 // Immutable, thread-safe.
-class Network {
+class Network final : public Conditioner {
  public:
   // One matrix a hidden layer.
   using Hidden = std::array<Matrix, NetworkSpec::kMaxHiddenLayers>;
@@ -47,15 +48,13 @@ class Network {
   const NetworkSpec& spec() const { return spec_; }
   int num_hidden() const { return static_cast<int>(spec_.hidden_sizes.size()); }
 
-  // theta [rows, outputs] of x [rows, inputs]. With a tape, pushes the activations.
-  void Forward(Pass& pass, const ConstMatrix& x, const Matrix& theta) const;
-  // After Forward with a tape: adds to x_bar and, `sign` times, to the parameter and context
-  // gradients.
+  int inputs() const override { return spec_.inputs; }
+  int outputs() const override { return spec_.outputs; }
+  void Forward(Pass& pass, const ConstMatrix& x, const Matrix& theta) const override;
   void Backward(Pass& pass, const ConstMatrix& x, const ConstMatrix& theta_bar, float sign,
-                const Matrix& x_bar) const;
-
+                const Matrix& x_bar) const override;
   // The output starts at zero, residual blocks near the identity.
-  void Initialise(std::uint64_t seed, std::span<float> parameters) const;
+  void Initialise(std::uint64_t seed, std::span<float> parameters) const override;
 
   // Hidden layers, then the output.
   std::span<const DenseLayer> layers() const { return layers_; }

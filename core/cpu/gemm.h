@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -25,6 +26,10 @@ namespace millrace::gemm {
 inline constexpr int kTileRows = 6;
 inline constexpr int kTilePacks = Pack::kWidth == 16 ? 4 : 2;
 
+inline constexpr std::ptrdiff_t kInPlace[] = {0};
+
+// Where B moves, the sum goes over k range after k range, with B moved on by each number in turn,
+// and A goes on from range to range.
 struct Operands {
   const float* a;
   std::ptrdiff_t a_m, a_k;
@@ -32,6 +37,7 @@ struct Operands {
   std::ptrdiff_t b_k;
   float* c;
   std::ptrdiff_t c_m;
+  std::span<const std::ptrdiff_t> b_moves = kInPlace;
 };
 
 // What becomes of a finished sum, given what C held before.
@@ -73,15 +79,17 @@ template <int kM, int kN, typename Finish>
     Unrolled<kN>([&](auto j) MILLRACE_INLINE { sum[i][j] = Pack(0.0f); });
   });
   const float* a = o.a + m * o.a_m + k_begin * o.a_k;
-  const float* b = o.b + k_begin * o.b_k + n;
+  for (const std::ptrdiff_t move : o.b_moves) {
+    const float* b = o.b + move + k_begin * o.b_k + n;
 #pragma GCC unroll 2
-  for (int k = k_begin; k < k_end; ++k, a += o.a_k, b += o.b_k) {
-    Pack column[kN];
-    Unrolled<kN>([&](auto j) MILLRACE_INLINE { column[j] = Pack::Load(b + j * Pack::kWidth); });
-    Unrolled<kM>([&](auto i) MILLRACE_INLINE {
-      const Pack weight(a[i * o.a_m]);
-      Unrolled<kN>([&](auto j) MILLRACE_INLINE { sum[i][j].v += weight.v * column[j].v; });
-    });
+    for (int k = k_begin; k < k_end; ++k, a += o.a_k, b += o.b_k) {
+      Pack column[kN];
+      Unrolled<kN>([&](auto j) MILLRACE_INLINE { column[j] = Pack::Load(b + j * Pack::kWidth); });
+      Unrolled<kM>([&](auto i) MILLRACE_INLINE {
+        const Pack weight(a[i * o.a_m]);
+        Unrolled<kN>([&](auto j) MILLRACE_INLINE { sum[i][j].v += weight.v * column[j].v; });
+      });
+    }
   }
   Unrolled<kM>([&](auto i) MILLRACE_INLINE {
     float* const c = o.c + (m + i) * o.c_m + n;

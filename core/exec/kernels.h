@@ -19,6 +19,7 @@
 
 #include "core/base/matrix.h"
 #include "core/exec/base_layer.h"
+#include "core/exec/convolution_layer.h"
 #include "core/exec/dense_layer.h"
 #include "core/exec/parameters.h"
 #include "core/exec/scalar_bijection.h"
@@ -77,6 +78,22 @@ class Kernels {
   // bar *= activation'(.), given the activation's value.
   virtual void ActivationAdjoint(Activation activation, const ConstMatrix& value,
                                  const Matrix& bar) const = 0;
+
+  // --- convolutions ---
+  // Framed planes in [rows, inputs * framed()] and out [rows, outputs * framed()]: out gets `start`
+  // plus the products, then the activation. The frame of out becomes zero.
+  virtual void Convolve(const ConvolutionLayer& layer, Grid grid, Weights weights,
+                        const ConstMatrix& in, DenseStart start, Activation activation,
+                        const Matrix& out) const = 0;
+  // in_bar (+)= W^T out_bar; its frame becomes zero. `arena` is used for the weights transposed.
+  virtual void ConvolveInputAdjoint(const ConvolutionLayer& layer, Grid grid, Weights weights,
+                                    const ConstMatrix& out_bar, bool accumulate, class Arena& arena,
+                                    const Matrix& in_bar) const = 0;
+  // W_bar += sign out_bar in^T, summed over pixels, and b_bar likewise. The padding of out_bar
+  // becomes zero.
+  virtual void ConvolveWeightAdjoint(const ConvolutionLayer& layer, Grid grid,
+                                     const ConstMatrix& in, const Matrix& out_bar, float sign,
+                                     class Arena& arena, Gradients gradients) const = 0;
 
   // --- scalar bijections ---
   // x [rows, n], theta [rows, n * parameters]: parameter p of column i is column i * parameters +

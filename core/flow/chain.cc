@@ -85,8 +85,10 @@ class Builder {
                                                  const std::string& prefix) const {
     return std::make_unique<Coupling>(
         MovedColumns(layer.mask, layer.flip, layer.draw, dim_, seed_), layer.bijection,
-        Coupling::Conditioner{context_dim_, layer.network.hidden_sizes, layer.network.residual,
-                              layer.network.activation},
+        NetworkSpec{.context_dim = context_dim_,
+                    .hidden_sizes = layer.network.hidden_sizes,
+                    .residual = layer.network.residual,
+                    .activation = layer.network.activation},
         prefix, layout_);
   }
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/transforms/coupling.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "core/base/check.h"
 #include "core/transforms/bijection.h"
 
 namespace millrace {
@@ -13,33 +17,44 @@ std::vector<int> ColumnsWhere(const std::vector<bool>& moved, bool value) {
   return columns;
 }
 
+std::unique_ptr<const Network> MakeNetwork(const std::vector<bool>& moved,
+                                           ScalarBijection bijection, NetworkSpec network,
+                                           const std::string& prefix, ParameterLayout& layout) {
+  const auto count = static_cast<int>(std::ranges::count(moved, true));
+  network.inputs = static_cast<int>(moved.size()) - count;
+  network.outputs = count * bijection.parameters();
+  return std::make_unique<Network>(network, std::vector<std::vector<int>>(), prefix, layout);
+}
+
 }  // namespace
 
 Coupling::Coupling(const std::vector<bool>& moved, ScalarBijection bijection,
-                   const Conditioner& conditioner, const std::string& prefix,
-                   ParameterLayout& layout)
+                   std::unique_ptr<const Conditioner> conditioner)
     : bijection_(bijection),
       kept_(ColumnsWhere(moved, false)),
       moved_(ColumnsWhere(moved, true)),
-      network_({.inputs = static_cast<int>(kept_.size()),
-                .context_dim = conditioner.context_dim,
-                .outputs = static_cast<int>(moved_.size()) * bijection.parameters(),
-                .hidden_sizes = conditioner.hidden_sizes,
-                .residual = conditioner.residual,
-                .activation = conditioner.activation},
-               {}, prefix, layout) {}
+      conditioner_(std::move(conditioner)) {
+  MILLRACE_CHECK(conditioner_->inputs() == static_cast<int>(kept_.size()));
+  MILLRACE_CHECK(conditioner_->outputs() ==
+                 static_cast<int>(moved_.size()) * bijection.parameters());
+}
+
+Coupling::Coupling(const std::vector<bool>& moved, ScalarBijection bijection, NetworkSpec network,
+                   const std::string& prefix, ParameterLayout& layout)
+    : Coupling(moved, bijection,
+               MakeNetwork(moved, bijection, std::move(network), prefix, layout)) {}
 
 // map(theta, moved columns) changes the columns that are moved. With a tape, what is kept are the
-// network's activations, its input, theta and the moved columns on the side of the data.
+// conditioner's activations, its input, theta and the moved columns on the side of the data.
 template <typename Map>
 void Coupling::Apply(Pass& pass, Matrix x, const Map& map, bool keep_result) const {
   const PassScope scope(pass);
-  const Matrix kept = NewRows(pass, x.rows, network_.spec().inputs);
-  const Matrix theta = NewRows(pass, x.rows, network_.spec().outputs);
+  const Matrix kept = NewRows(pass, x.rows, conditioner_->inputs());
+  const Matrix theta = NewRows(pass, x.rows, conditioner_->outputs());
   const Matrix moved = NewRows(pass, x.rows, static_cast<int>(moved_.size()));
   pass.kernels.Gather(x, kept_, kept);
   pass.kernels.Gather(x, moved_, moved);
-  network_.Forward(pass, kept, theta);
+  conditioner_->Forward(pass, kept, theta);
   Matrix mapped = moved;
   if (pass.tape != nullptr && !keep_result) {
     mapped = pass.arena.NewMatrix(moved.rows, moved.cols);
@@ -82,7 +97,7 @@ void Coupling::ApplyAdjoint(Pass& pass, Matrix grad, const Adjoint& adjoint, flo
   const Matrix kept_bar = pass.arena.NewMatrix(grad.rows, kept.cols);
   pass.kernels.Gather(grad, kept_, kept_bar);
   if (sign < 0.0f) pass.kernels.Negate(kept_bar);
-  network_.Backward(pass, kept, theta_bar, sign, kept_bar);
+  conditioner_->Backward(pass, kept, theta_bar, sign, kept_bar);
   if (sign < 0.0f) pass.kernels.Negate(kept_bar);
   pass.kernels.Scatter(kept_bar, kept_, grad);
 }

@@ -38,6 +38,15 @@ class PlainKernels final : public Kernels {
   void ActivationAdjoint(Activation activation, const ConstMatrix& value,
                          const Matrix& bar) const override;
 
+  void Convolve(const ConvolutionLayer& layer, Grid grid, Weights weights, const ConstMatrix& in,
+                DenseStart start, Activation activation, const Matrix& out) const override;
+  void ConvolveInputAdjoint(const ConvolutionLayer& layer, Grid grid, Weights weights,
+                            const ConstMatrix& out_bar, bool accumulate, Arena& arena,
+                            const Matrix& in_bar) const override;
+  void ConvolveWeightAdjoint(const ConvolutionLayer& layer, Grid grid, const ConstMatrix& in,
+                             const Matrix& out_bar, float sign, Arena& arena,
+                             Gradients gradients) const override;
+
   void BijectionForward(ScalarBijection bijection, const ConstMatrix& theta, const Matrix& x,
                         Vector log_det) const override;
   void BijectionInverse(ScalarBijection bijection, const ConstMatrix& theta, const Matrix& z,

@@ -11,14 +11,18 @@
 #include <utility>
 #include <vector>
 
+#include "core/conditioners/convolution_network.h"
 #include "core/transforms/act_norm.h"
 #include "core/transforms/autoregressive.h"
 #include "core/transforms/batch_norm.h"
 #include "core/transforms/coupling.h"
 #include "core/transforms/elementwise.h"
+#include "core/transforms/first_columns.h"
+#include "core/transforms/image_columns.h"
 #include "core/transforms/inverted.h"
 #include "core/transforms/lu_linear.h"
 #include "core/transforms/mask.h"
+#include "core/transforms/per_pixel.h"
 #include "core/transforms/permutation.h"
 #include "core/transforms/plu_linear.h"
 #include "core/transforms/residual.h"
@@ -75,10 +79,10 @@ inline Factory MakeElementwise(std::string name, ScalarBijection bijection, doub
 }
 
 inline Factory MakeCoupling(std::string name, Mask mask, bool flip, ScalarBijection bijection,
-                            const Coupling::Conditioner& conditioner) {
-  return {std::move(name), conditioner.context_dim, [=](int dim, ParameterLayout& layout) {
+                            const NetworkSpec& network) {
+  return {std::move(name), network.context_dim, [=](int dim, ParameterLayout& layout) {
             return std::make_unique<Coupling>(MovedColumns(mask, flip, /*draw=*/0, dim, 5),
-                                              bijection, conditioner, "coupling.", layout);
+                                              bijection, network, "coupling.", layout);
           }};
 }
 
@@ -162,13 +166,90 @@ inline std::vector<Factory> ConditionedFactories() {
             bijection);
         const auto& [mask_name, mask] = masks[next % 3];
         add(MakeCoupling(network + mask_name + "Coupling" + name, mask, next / 4 % 2 == 1,
-                         bijection, {context, sizes, residual, activation}),
+                         bijection,
+                         {.context_dim = context,
+                          .hidden_sizes = sizes,
+                          .residual = residual,
+                          .activation = activation}),
             bijection);
         ++next;
       }
     }
   }
   return factories;
+}
+
+// An image of as many columns: 2 x 2, 3 x 4, and 3 x 3 and 4 x 5 with 2 channels.
+inline ImageColumns ImageOf(int dim) {
+  if (dim == 4) return {{2, 2}, 1};
+  if (dim == 12) return {{3, 4}, 1};
+  if (dim == 18) return {{3, 3}, 2};
+  return {{4, 5}, 2};
+}
+
+inline Factory OfImages(std::string name, std::vector<int> dims, Make make) {
+  Factory factory{std::move(name), 0, std::move(make)};
+  factory.dims = std::move(dims);
+  return factory;
+}
+
+inline Factory MakeConvolutionalCoupling(
+    std::string name, const std::function<std::vector<bool>(const ImageColumns&)>& mask,
+    std::vector<int> dims, ScalarBijection bijection, std::vector<int> hidden_sizes,
+    bool residual = false) {
+  return OfImages(std::move(name), std::move(dims), [=](int dim, ParameterLayout& layout) {
+    const ImageColumns image = ImageOf(dim);
+    const ConvolutionNetworkSpec network{.grid = image.grid,
+                                         .moved = mask(image),
+                                         .parameters = bijection.parameters(),
+                                         .hidden_sizes = hidden_sizes,
+                                         .residual = residual,
+                                         .activation = Activation::kTanh};
+    return std::make_unique<Coupling>(
+        network.moved, bijection,
+        std::make_unique<ConvolutionNetwork>(network, "coupling.", layout));
+  });
+}
+
+inline std::vector<Factory> ImageFactories() {
+  using Kind = ScalarBijection::Kind;
+  const auto checkerboard = [](const ImageColumns& image) { return image.Checkerboard(false); };
+  const auto channels = [](const ImageColumns& image) { return image.HalfOfChannels(true); };
+  const auto edge = [](const ImageColumns& image) { return image.OddEdge(); };
+  const auto per_pixel = [](const auto& make) {
+    return [make](int dim, ParameterLayout& layout) {
+      const ImageColumns image = ImageOf(dim);
+      return std::make_unique<PerPixel>(image.grid.pixels(), make(image.channels, layout));
+    };
+  };
+  return {
+      MakeConvolutionalCoupling("Checkerboard", checkerboard, {4, 12, 18, 40}, {}, {5, 7}),
+      MakeConvolutionalCoupling("ResidualCheckerboard", checkerboard, {12, 18}, {}, {6, 6, 6, 6, 6},
+                                true),
+      MakeConvolutionalCoupling("Channels", channels, {18, 40}, {}, {17, 3}),
+      MakeConvolutionalCoupling("ChannelsSpline", channels, {18},
+                                {Kind::kRationalQuadratic, 4, 3.0}, {6}),
+      MakeConvolutionalCoupling("OddEdge", edge, {12, 18, 40}, {}, {}),
+      OfImages("OneByOne", {4, 18, 40}, per_pixel([](int count, ParameterLayout& layout) {
+                 return std::make_unique<PluLinear>(count, 4, "plu.", layout);
+               })),
+      OfImages("ChannelNorm", {4, 18, 40}, per_pixel([](int count, ParameterLayout& layout) {
+                 return std::make_unique<ActNorm>(count, "norm.", layout);
+               })),
+      OfImages("Squeeze", {4},
+               [](int dim, ParameterLayout&) {
+                 return std::make_unique<Permutation>(ImageOf(dim).Squeezed());
+               }),
+      OfImages("EdgeLast", {12, 18, 40},
+               [](int dim, ParameterLayout&) {
+                 return std::make_unique<Permutation>(ImageOf(dim).EdgeLast());
+               }),
+      OfImages("FirstColumns", {12, 18},
+               [](int dim, ParameterLayout& layout) {
+                 return std::make_unique<FirstColumns>(
+                     dim - 5, std::make_unique<LuLinear>(dim - 5, false, "lu.", layout));
+               }),
+  };
 }
 
 inline std::vector<Factory> Factories() {
@@ -240,6 +321,7 @@ inline std::vector<Factory> Factories() {
          return std::make_unique<Permutation>(Permutation::Random(dim, 11, 3));
        }},
   };
+  for (Factory& factory : ImageFactories()) factories.push_back(std::move(factory));
   for (Factory& factory : ConditionedFactories()) factories.push_back(std::move(factory));
   return factories;
 }

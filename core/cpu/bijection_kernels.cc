@@ -198,7 +198,7 @@ void CpuKernels::BroadcastAdjoint(Slice slice, const ConstMatrix& theta_bar, flo
 }
 
 void CpuKernels::StatisticsAdjoint(Slice statistics, Weights weights, const ConstMatrix& x,
-                                   Gradients gradients) const {
+                                   double share, Gradients gradients) const {
   const float* const values = cpu::Data(weights, statistics);
   float* const bar = cpu::Data(gradients, statistics);
   for (int c = 0; c < x.cols; ++c) {
@@ -209,8 +209,8 @@ void CpuKernels::StatisticsAdjoint(Slice statistics, Weights weights, const Cons
       sum += deviation;
       squares += deviation * deviation - values[2 * c + 1];
     }
-    bar[2 * c] += static_cast<float>(sum);
-    bar[2 * c + 1] += static_cast<float>(squares);
+    bar[2 * c] += static_cast<float>(share * sum);
+    bar[2 * c + 1] += static_cast<float>(share * squares);
   }
 }
 

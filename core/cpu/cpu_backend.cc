@@ -20,10 +20,6 @@
 namespace millrace {
 namespace {
 
-// Rows of a block: enough for whole register tiles, few enough that every layer's activations stay
-// in cache.
-constexpr int kBlockRows = 128;
-
 class CpuWeights final : public DeviceWeights {
  public:
   CpuWeights(std::shared_ptr<const Flow> flow, std::span<const float> parameters)
@@ -35,7 +31,8 @@ class CpuWeights final : public DeviceWeights {
   }
   const Flow& flow() const override { return *flow_; }
   bool triangular() const { return triangular_; }
-  Weights weights() const { return {values_.data(), &by_input_}; }
+  // Of images, rows that come alone are blocks like others.
+  Weights weights() const { return {values_.data(), flow_->spec().image ? nullptr : &by_input_}; }
 
  private:
   std::shared_ptr<const Flow> flow_;
@@ -78,7 +75,7 @@ class CpuBackend final : public Backend {
                        TakeResult take, std::stop_token stop) override {
     const Flow& flow = weights.flow();
     return ForEachBlock(
-        lanes_, Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
+        lanes_, flow, Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
           const Matrix block = NewRows(pass, count, flow.dim());
           const Vector log_det = NewZeros(pass, count), log_p = pass.arena.NewVector(count);
           if (!Pull(flow, load, first, log_det, pass, block)) return;
@@ -106,7 +103,7 @@ class CpuBackend final : public Backend {
                       TakeResult take, SampleValues values, std::stop_token stop) override {
     const Flow& flow = weights.flow();
     return ForEachBlock(
-        lanes_, Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
+        lanes_, flow, Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
           const Matrix z = NewRows(pass, count, flow.dim());
           const Vector log_det = pass.arena.NewVector(count), log_p = NewZeros(pass, count);
           if (!PullSamples(flow, load, first, pass, z)) return;
@@ -126,7 +123,7 @@ class CpuBackend final : public Backend {
                                RowsView<float> gradient, std::stop_token stop) override {
     const Flow& flow = weights.flow();
     MILLRACE_RETURN_IF_ERROR(CheckContext(flow, x.rows, context));
-    return ForEachBlock(lanes_, Of(weights), x.rows, stop,
+    return ForEachBlock(lanes_, flow, Of(weights), x.rows, stop,
                         [&](Pass& pass, std::int64_t first, int count) {
                           Tape tape;
                           pass.tape = &tape;
@@ -182,11 +179,11 @@ class CpuBackend final : public Backend {
  private:
   // Cuts rows into blocks and calls task(pass, first row, number of rows) for each.
   template <typename Task>
-  absl::Status ForEachBlock(Lanes& lanes, Weights weights, std::int64_t rows,
+  absl::Status ForEachBlock(Lanes& lanes, const Flow& flow, Weights weights, std::int64_t rows,
                             const std::stop_token& stop, const Task& task) {
     // The cut is free: a row's result does not depend on its block. Few rows are computed one by
     // one (core/cpu/one_row.h), without a fork.
-    if (rows <= kAloneRows)
+    if (rows <= kAloneRows && weights.by_input != nullptr)
       return lanes.Run(1, stop, [&](std::int64_t, Scratch& scratch) {
         for (std::int64_t r = 0; r < rows; ++r) {
           const Arena::Scope scope(scratch.arena);
@@ -195,8 +192,8 @@ class CpuBackend final : public Backend {
         }
       });
     const std::int64_t share = (rows + lanes.threads() - 1) / lanes.threads();
-    const int block_rows =
-        static_cast<int>(std::clamp<std::int64_t>((share + 15) / 16 * 16, kRowAlign, kBlockRows));
+    const int block_rows = static_cast<int>(
+        std::clamp<std::int64_t>((share + 15) / 16 * 16, kRowAlign, MostRowsOfBlock(flow)));
     const std::int64_t blocks = (rows + block_rows - 1) / block_rows;
     return lanes.Run(blocks, stop, [&](std::int64_t b, Scratch& scratch) {
       const std::int64_t first = b * block_rows;
@@ -211,7 +208,7 @@ class CpuBackend final : public Backend {
                               RowsView<const float> rows, RowsView<const float> context,
                               const std::stop_token& stop, const Task& task) {
     MILLRACE_RETURN_IF_ERROR(CheckContext(flow, rows.rows, context));
-    return ForEachBlock(lanes, weights, rows.rows, stop,
+    return ForEachBlock(lanes, flow, weights, rows.rows, stop,
                         [&](Pass& pass, std::int64_t first, int count) {
                           task(pass, first, LoadBlock(rows, context, first, count, pass));
                         });
@@ -222,7 +219,7 @@ class CpuBackend final : public Backend {
                    const std::stop_token& stop, const Transform& transform) {
     const Flow& flow = weights.flow();
     return ForEachBlock(
-        lanes_, Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
+        lanes_, flow, Of(weights), rows, stop, [&](Pass& pass, std::int64_t first, int count) {
           const Matrix block = NewRows(pass, count, flow.dim());
           const Vector log_det = NewZeros(pass, count);
           if (!Pull(flow, load, first, log_det, pass, block)) return;

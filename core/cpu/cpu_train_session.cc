@@ -13,7 +13,6 @@ namespace millrace {
 namespace {
 
 constexpr int kMaxLanes = 8;
-constexpr int kMaxBlockRows = 128;
 // Parameters are reduced and updated in chunks of this many.
 constexpr std::size_t kChunk = 8192;
 
@@ -25,7 +24,10 @@ std::int64_t Chunks(std::size_t size) {
 
 CpuTrainSession::CpuTrainSession(std::shared_ptr<const Flow> flow, const TrainState& state,
                                  Lanes& lanes)
-    : flow_(std::move(flow)), lanes_(lanes), gradient_(flow_->layout().size()) {
+    : flow_(std::move(flow)),
+      lanes_(lanes),
+      most_rows_(MostRowsOfBlock(*flow_)),
+      gradient_(flow_->layout().size()) {
   const std::size_t lines = flow_->layout().size() / kRowAlign;
   decays_.assign(lines, 0);
   statistic_.assign(lines, 0);
@@ -74,7 +76,7 @@ double CpuTrainSession::ForEachBlock(
   rows_ = static_cast<double>(rows);
   // Small batches are cut finer, so that several lanes have work.
   const int block_rows =
-      static_cast<int>(std::clamp<std::int64_t>((rows + 63) / 64 * 16, kRowAlign, kMaxBlockRows));
+      static_cast<int>(std::clamp<std::int64_t>((rows + 63) / 64 * 16, kRowAlign, most_rows_));
   const std::int64_t blocks = (rows + block_rows - 1) / block_rows;
   const int lanes = static_cast<int>(std::min<std::int64_t>(blocks, kMaxLanes));
   while (static_cast<int>(lane_gradients_.size()) < lanes)
@@ -108,10 +110,10 @@ TrainSession::LossAndGradient CpuTrainSession::ComputeGradient(RowsView<const fl
 void CpuTrainSession::SampleBatch(std::uint64_t seed, std::uint64_t first_row,
                                   RowsView<const float> context, RowsView<float> x,
                                   std::span<double> log_q) {
-  const std::int64_t blocks = (x.rows + kMaxBlockRows - 1) / kMaxBlockRows;
+  const std::int64_t blocks = (x.rows + most_rows_ - 1) / most_rows_;
   (void)lanes_.Run(blocks, {}, [&](std::int64_t b, Scratch& scratch) {
-    const std::int64_t first = b * kMaxBlockRows;
-    const int count = static_cast<int>(std::min<std::int64_t>(kMaxBlockRows, x.rows - first));
+    const std::int64_t first = b * most_rows_;
+    const int count = static_cast<int>(std::min<std::int64_t>(most_rows_, x.rows - first));
     Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = {state_.parameters.data()}};
     const Matrix block = LoadBlock({nullptr, x.rows, x.cols}, context, first, count, pass);
     const Vector of_block = scratch.arena.NewVector(count);
@@ -221,10 +223,10 @@ absl::Status CpuTrainSession::LogProb(RowsView<const float> x, RowsView<const fl
                                       bool use_ema, std::span<double> log_prob,
                                       std::stop_token stop) {
   const ParameterValues& values = use_ema && state_.ema.size() > 0 ? state_.ema : state_.parameters;
-  const std::int64_t blocks = (x.rows + kMaxBlockRows - 1) / kMaxBlockRows;
+  const std::int64_t blocks = (x.rows + most_rows_ - 1) / most_rows_;
   return lanes_.Run(blocks, stop, [&](std::int64_t b, Scratch& scratch) {
-    const std::int64_t first = b * kMaxBlockRows;
-    const int count = static_cast<int>(std::min<std::int64_t>(kMaxBlockRows, x.rows - first));
+    const std::int64_t first = b * most_rows_;
+    const int count = static_cast<int>(std::min<std::int64_t>(most_rows_, x.rows - first));
     Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = {values.data()}};
     const Matrix block = LoadBlock(x, context, first, count, pass);
     const Vector log_p = scratch.arena.NewVector(count);

@@ -47,6 +47,7 @@ class CpuTrainSession final : public TrainSession {
 
   std::shared_ptr<const Flow> flow_;
   Lanes& lanes_;
+  const int most_rows_;  // of a block
   CpuKernels kernels_;
   TrainState state_;
   ParameterValues gradient_;

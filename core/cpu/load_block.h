@@ -12,6 +12,10 @@
 
 namespace millrace {
 
+// Most rows of a block: enough for whole register tiles, few enough that every layer's activations
+// stay in cache. Of an image each row is as many as it has pixels.
+inline int MostRowsOfBlock(const Flow& flow) { return flow.spec().image ? 2 * kRowAlign : 128; }
+
 // Rows [first, first + count) of x as a block of the pass, and their conditions, if any, as its
 // context. Where x has no data, the block is left for the caller to fill.
 inline Matrix LoadBlock(RowsView<const float> x, RowsView<const float> context, std::int64_t first,

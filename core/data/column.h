@@ -10,15 +10,17 @@
 namespace millrace {
 
 // What a caller says of a column; everything but the name may be left to Fit.
-enum class ColumnType { kAuto, kContinuous, kDiscrete, kConstant, kCategorical };
+enum class ColumnType { kAuto, kContinuous, kDiscrete, kConstant, kCategorical, kPixel };
 
 // Whether a table's column x has a density or is a condition c of it: p(x | c).
 enum class ColumnRole { kFeature, kCondition };
 
 struct ColumnSpec {
   std::string name = {};  // unique, not empty
-  // kConstant is found, never asked for. kCategorical is for conditions only, which are that or
-  // kContinuous (kAuto), without bounds and bins.
+  // kPixel: integers from 0 to 255, fitted as kDiscrete of width 1 with bounds, but never constant,
+  // and all such columns alike: one centre and scale, and a deviation of 1, so that standardised
+  // nats are nats of the integers. kConstant is found, never asked for. kCategorical is for
+  // conditions only, which are that or kContinuous (kAuto), without bounds and bins.
   ColumnType type = ColumnType::kAuto;
   // Density is zero at and beyond a bound.
   std::optional<double> lower = std::nullopt;
@@ -51,6 +53,9 @@ struct Column {
   // kDiscrete: values this far from their point, in bin widths, are on it: a rounding error where
   // the lattice was declared; half a bin, so every value, where it was only found.
   double lattice_tolerance = 0.0;
+  // kDiscrete: where the lattice ends, if it does.
+  std::optional<double> lowest_point = std::nullopt;
+  std::optional<double> highest_point = std::nullopt;
   double bin_width = 0.0;  // kDiscrete: > 0; kContinuous: > 0 where tied, else 0
   double center = 0.0;     // standardisation of what the flow sees
   double scale = 1.0;

@@ -28,6 +28,9 @@ constexpr double kTiedShare = 0.05;
 constexpr std::size_t kTiedCount = 8;
 constexpr std::size_t kFewValues = 256;
 constexpr std::size_t kFewValuesRepeat = 10;
+constexpr double kLargestPixel = 255.0;
+// What the logit sees of a pixel is this far from 0 and 1 at least (Dinh et al. 2017, section 4.1).
+constexpr double kPixelMargin = 0.05;
 
 absl::Status SpecError(int index, absl::string_view field, absl::string_view value,
                        absl::string_view expected) {
@@ -183,6 +186,23 @@ absl::Status Standardise(const ColumnSpec& spec, int index, std::span<const doub
                      "values that differ beside their bounds");
 }
 
+absl::StatusOr<Column> FitPixel(const ColumnSpec& spec, int index, std::span<const double> values) {
+  const double beyond = (kLargestPixel + 1.0) * kPixelMargin / (1.0 - 2.0 * kPixelMargin);
+  Column column{.name = spec.name,
+                .type = ColumnType::kDiscrete,
+                .lower = spec.lower.value_or(-0.5 - beyond),
+                .upper = spec.upper.value_or(kLargestPixel + 0.5 + beyond),
+                .lowest_point = 0.0,
+                .highest_point = kLargestPixel,
+                .bin_width = 1.0};
+  for (std::size_t r = 0; r < values.size(); ++r)
+    if (!(values[r] >= 0.0 && values[r] <= kLargestPixel) || values[r] != std::floor(values[r]))
+      return ValueError(spec, index, r, values[r], "a pixel, an integer from 0 to 255,");
+  column.mean = Measure(values).mean;
+  MILLRACE_RETURN_IF_ERROR(Standardise(spec, index, values, column));
+  return column;
+}
+
 }  // namespace
 
 absl::Status CheckColumnSpec(const ColumnSpec& spec, int index) {
@@ -204,14 +224,16 @@ absl::Status CheckColumnSpec(const ColumnSpec& spec, int index) {
   if (!spec.bin_width) return absl::OkStatus();
   if (!(*spec.bin_width > 0.0 && *spec.bin_width <= kLargestMagnitude))
     return SpecError(index, "bin_width", number(*spec.bin_width), "a finite number above 0");
-  if (spec.type == ColumnType::kContinuous)
-    return SpecError(index, "bin_width", number(*spec.bin_width), "none on a continuous column");
+  if (spec.type == ColumnType::kContinuous || spec.type == ColumnType::kPixel)
+    return SpecError(index, "bin_width", number(*spec.bin_width),
+                     "none on a continuous column, nor on pixels");
   return absl::OkStatus();
 }
 
 absl::StatusOr<Column> FitColumn(const ColumnSpec& spec, int index,
                                  std::span<const double> values) {
   MILLRACE_RETURN_IF_ERROR(CheckValues(spec, index, values));
+  if (spec.type == ColumnType::kPixel) return FitPixel(spec, index, values);
   const Census census = Count(values);
   Column column{.name = spec.name, .lower = spec.lower, .upper = spec.upper};
   if (census.distinct.size() == 1) {

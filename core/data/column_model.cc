@@ -33,8 +33,12 @@ absl::Status CheckColumn(const Column& c, std::size_t index) {
   };
   const ColumnSpec said{c.name, ColumnType::kAuto, c.lower, c.upper, std::nullopt};
   MILLRACE_RETURN_IF_ERROR(CheckColumnSpec(said, static_cast<int>(index)));
-  if (c.type == ColumnType::kAuto || c.type == ColumnType::kCategorical)
-    return Contradiction(index, "type", c.type == ColumnType::kAuto ? "auto" : "categorical",
+  if (c.type == ColumnType::kAuto || c.type == ColumnType::kCategorical ||
+      c.type == ColumnType::kPixel)
+    return Contradiction(index, "type",
+                         c.type == ColumnType::kAuto    ? "auto"
+                         : c.type == ColumnType::kPixel ? "pixel"
+                                                        : "categorical",
                          "continuous, discrete or constant");
   for (const auto& [field, value] :
        {std::pair{"mean", c.mean}, std::pair{"lattice_origin", c.lattice_origin},
@@ -52,7 +56,29 @@ absl::Status CheckColumn(const Column& c, std::size_t index) {
   if (c.bin_width == 0.0) return wrong("bin_width", c.bin_width, "above 0 for a discrete column");
   if (!(c.lattice_tolerance >= 0.0 && c.lattice_tolerance <= 0.5))
     return wrong("lattice_tolerance", c.lattice_tolerance, "0 to 0.5");
+  if (c.lowest_point && c.highest_point && !(*c.lowest_point <= *c.highest_point))
+    return wrong("lowest_point", *c.lowest_point, "a number, at most highest_point");
   return absl::OkStatus();
+}
+
+// Gives the columns that are pixels one centre and one scale: those of all their values.
+void PoolPixels(std::span<const ColumnSpec> specs, std::vector<Column>& columns) {
+  std::vector<Column*> pixels;
+  std::size_t next = 0;
+  for (const ColumnSpec& spec : specs) {
+    if (spec.role == ColumnRole::kCondition) continue;
+    Column& column = columns[next++];
+    if (spec.type == ColumnType::kPixel) pixels.push_back(&column);
+  }
+  const double count = static_cast<double>(pixels.size());
+  double center = 0.0, variance = 0.0;
+  for (const Column* c : pixels) center += c->center / count;
+  for (const Column* c : pixels)
+    variance += (c->scale * c->scale + (c->center - center) * (c->center - center)) / count;
+  for (Column* c : pixels) {
+    c->center = center;
+    c->scale = std::sqrt(variance);
+  }
 }
 
 }  // namespace
@@ -76,6 +102,7 @@ absl::StatusOr<ColumnModel> ColumnModel::Fit(std::span<const ColumnSpec> specs,
   if (model.columns_.empty() && !specs.empty())
     return InvalidArgument("columns", absl::StrCat("all ", specs.size(), " columns are conditions"),
                            "a column that is no condition");
+  PoolPixels(specs, model.columns_);
   MILLRACE_RETURN_IF_ERROR(model.Finish());
   return model;
 }

@@ -148,8 +148,7 @@ void ColumnModel::FromModel(RowsView<const float> standardised, RowsView<double>
         out(r, c) = columns_[c].constant;
         continue;
       }
-      if (!near || !is_plain(i))
-        out(r, c) = millrace::FromModel(columns_[c], standardised(r, i));
+      if (!near || !is_plain(i)) out(r, c) = millrace::FromModel(columns_[c], standardised(r, i));
       ++i;
     }
   }

@@ -23,6 +23,11 @@ bool InBounds(const Column& column, double value) {
   return value > LowerOf(column) && value < UpperOf(column);
 }
 
+bool OnLattice(const Column& column, double point) {
+  return point >= column.lowest_point.value_or(-kInfinity) &&
+         point <= column.highest_point.value_or(kInfinity);
+}
+
 struct Bin {
   double low;
   double high;
@@ -75,7 +80,9 @@ PlacedValue Place(const Column& column, double value, double position) {
     const double point = NearestLatticePoint(column.lattice_origin, column.bin_width, value);
     const double allowed =
         column.lattice_tolerance * column.bin_width + kSingleSpacing * std::abs(value);
-    if (!(std::abs(value - point) <= allowed) || !InBounds(column, point)) return kOutside;
+    if (!(std::abs(value - point) <= allowed) || !InBounds(column, point) ||
+        !OnLattice(column, point))
+      return kOutside;
     const Bin bin = BinOf(column, point);
     value = IntoBounds(column, bin.low + position * (bin.high - bin.low));
     log_share = std::log((bin.high - bin.low) / column.bin_width);
@@ -113,7 +120,8 @@ double FromModel(const Column& column, double standardised) {
   double point = NearestLatticePoint(column.lattice_origin, column.bin_width, value);
   if (point <= LowerOf(column)) point += column.bin_width;
   if (point >= UpperOf(column)) point -= column.bin_width;
-  return point;
+  return std::clamp(point, column.lowest_point.value_or(-kInfinity),
+                    column.highest_point.value_or(kInfinity));
 }
 
 }  // namespace millrace

@@ -133,9 +133,9 @@ class Kernels {
                                 Gradients gradients) const = 0;
 
   // statistics [1, 2 n] are means and variances m_0, v_0, m_1 ... to which rows x [rows, n] bring
-  // x - m and (x - m)^2 - v: their sums over rows are added.
+  // x - m and (x - m)^2 - v: `share` times their sums over rows are added.
   virtual void StatisticsAdjoint(Slice statistics, Weights weights, const ConstMatrix& x,
-                                 Gradients gradients) const = 0;
+                                 double share, Gradients gradients) const = 0;
 
   // --- linear ---
   // In place on x [rows, dim]; `scratch` [rows, dim]. log_det += +-sum of the log diagonal.

@@ -9,6 +9,7 @@
 #include "core/base/error_detail.h"
 #include "core/base/status_macros.h"
 #include "core/flow/chain.h"
+#include "core/flow/image_chain.h"
 #include "core/math/low_rank.h"
 
 namespace millrace {
@@ -69,7 +70,47 @@ void AddMixing(Mixing mixing, int draw, std::vector<LayerSpec>& chain) {
   if (mixing == Mixing::kLu) chain.emplace_back().linear = {LinearLayer::Start::kIdentity};
 }
 
-std::vector<LayerSpec> ChainOfStack(const StackSpec& stack) {
+void AddNorm(bool batch, std::vector<LayerSpec>& chain) { chain.emplace_back().norm = {batch}; }
+
+// Couplings of one mask, which keep in turn what the last one moved.
+void AddImageCouplings(const StackSpec& stack, Mask mask, int count,
+                       std::vector<LayerSpec>& chain) {
+  for (int l = 0; l < count; ++l) {
+    if (stack.act_norm) AddNorm(false, chain);
+    chain.emplace_back().coupling = {{Kind::kAffine}, NetworkOf(stack), mask, l % 2 == 1};
+    if (stack.batch_norm) AddNorm(true, chain);
+  }
+}
+
+// A step of Glow (Kingma, Dhariwal 2018, figure 2a).
+void AddGlowStep(const StackSpec& stack, std::vector<LayerSpec>& chain) {
+  AddNorm(stack.batch_norm, chain);
+  chain.emplace_back().linear = {LinearLayer::Start::kRotation};
+  chain.emplace_back().coupling = {
+      {stack.additive ? Kind::kAdditive : Kind::kAffine}, NetworkOf(stack), Mask::kChannels};
+}
+
+// Levels, each of which leaves half of its channels behind; at the end, a learned location and
+// scale of each channel, or, with a condition, of each column given the condition.
+std::vector<LayerSpec> ChainOfImages(const StackSpec& stack, bool conditional) {
+  std::vector<LayerSpec> chain;
+  const bool glow = stack.architecture == Architecture::kGlow;
+  for (int level = 0; level < stack.levels; ++level) {
+    const bool last = level + 1 == stack.levels;
+    if (!glow) AddImageCouplings(stack, Mask::kCheckerboard, stack.layers + last, chain);
+    if (glow || !last) chain.emplace_back().squeeze.emplace();
+    for (int l = 0; glow && l < stack.layers; ++l) AddGlowStep(stack, chain);
+    if (!glow && !last) AddImageCouplings(stack, Mask::kChannels, stack.layers, chain);
+    if (!last) chain.emplace_back().factor_out.emplace();
+  }
+  AddNorm(false, chain);
+  if (conditional)
+    chain.emplace_back().coupling = {{Kind::kAffine}, {.hidden_sizes = {32}}, Mask::kNone};
+  return chain;
+}
+
+std::vector<LayerSpec> ChainOfStack(const StackSpec& stack, bool conditional) {
+  if (TraitsOf(stack.architecture).image) return ChainOfImages(stack, conditional);
   std::vector<LayerSpec> chain;
   if (stack.whiten) chain.emplace_back().linear = {LinearLayer::Start::kWhiten};
   for (int l = 0; l < stack.layers; ++l) {
@@ -87,6 +128,19 @@ std::vector<LayerSpec> ChainOfStack(const StackSpec& stack) {
     chain.emplace_back().elementwise = {Kind::kScale};
   if (stack.heavy_tails) chain.emplace_back().elementwise = {Kind::kLogTails};
   return chain;
+}
+
+absl::Status ValidateImageStack(const StackSpec& stack, const ImageShape& image) {
+  MILLRACE_RETURN_IF_ERROR(CheckRange("flow.stack.layers", stack.layers, 1, StackSpec::kMaxLayers));
+  // Every level but the last of RealNVP halves both sides.
+  int most = stack.architecture == Architecture::kGlow ? 0 : 1;
+  for (int side = std::min(image.height, image.width); side >= 2; side /= 2) ++most;
+  if (most == 0)
+    return InvalidArgument("flow.image", absl::StrCat(image.height, " x ", image.width),
+                           "at least 2 x 2 pixels for Glow");
+  MILLRACE_RETURN_IF_ERROR(
+      CheckRange("flow.stack.levels", stack.levels, 1, std::min(most, StackSpec::kMaxLevels)));
+  return ValidateNetwork("flow.stack", NetworkOf(stack), 1);
 }
 
 absl::Status ValidateStack(const StackSpec& stack, int dim, int context_dim) {
@@ -141,6 +195,9 @@ StackTraits TraitsOf(Architecture architecture) {
       return {.coupling = true, .network = true, .spline = true};
     case Architecture::kResidual:
       return {.network = true};
+    case Architecture::kRealNvpImage:
+    case Architecture::kGlow:
+      return {.network = true, .image = true};
     case Architecture::kPlanar:
     case Architecture::kRadial:
     case Architecture::kSylvester:
@@ -151,11 +208,11 @@ StackTraits TraitsOf(Architecture architecture) {
 
 std::span<const Architecture> AllArchitectures() {
   static constexpr Architecture kAll[] = {
-      Architecture::kMade,     Architecture::kMaf,     Architecture::kIaf,
-      Architecture::kMadeMog,  Architecture::kMafMog,  Architecture::kNsfAutoregressive,
-      Architecture::kNice,     Architecture::kRealNvp, Architecture::kNsfCoupling,
-      Architecture::kPlanar,   Architecture::kRadial,  Architecture::kSylvester,
-      Architecture::kResidual,
+      Architecture::kMade,     Architecture::kMaf,          Architecture::kIaf,
+      Architecture::kMadeMog,  Architecture::kMafMog,       Architecture::kNsfAutoregressive,
+      Architecture::kNice,     Architecture::kRealNvp,      Architecture::kNsfCoupling,
+      Architecture::kPlanar,   Architecture::kRadial,       Architecture::kSylvester,
+      Architecture::kResidual, Architecture::kRealNvpImage, Architecture::kGlow,
   };
   return kAll;
 }
@@ -188,8 +245,32 @@ const char* NameOf(Architecture architecture) {
       return "sylvester";
     case Architecture::kResidual:
       return "residual";
+    case Architecture::kRealNvpImage:
+      return "realnvp-image";
+    case Architecture::kGlow:
+      return "glow";
   }
   return "unknown";
+}
+
+static absl::Status ValidateImage(const FlowSpec& spec) {
+  const bool wants = spec.stack && TraitsOf(spec.stack->architecture).image;
+  if (!spec.image && !wants) return absl::OkStatus();
+  if (!spec.image)
+    return InvalidArgument("flow.stack.architecture", NameOf(spec.stack->architecture),
+                           "flow.image, or an architecture of columns");
+  if (spec.stack && !wants)
+    return InvalidArgument("flow.stack.architecture", NameOf(spec.stack->architecture),
+                           "one of images (realnvp-image or glow), or no flow.image");
+  const ImageShape& image = *spec.image;
+  MILLRACE_RETURN_IF_ERROR(CheckRange("flow.image.height", image.height, 1, FlowSpec::kMaxDim));
+  MILLRACE_RETURN_IF_ERROR(CheckRange("flow.image.width", image.width, 1, FlowSpec::kMaxDim));
+  MILLRACE_RETURN_IF_ERROR(CheckRange("flow.image.channels", image.channels, 1, FlowSpec::kMaxDim));
+  const std::int64_t numbers = std::int64_t{image.height} * image.width * image.channels;
+  if (numbers == spec.dim) return absl::OkStatus();
+  return InvalidArgument("flow.image",
+                         absl::StrCat(image.height, " x ", image.width, " x ", image.channels),
+                         absl::StrCat("a product of ", spec.dim, ", the columns"));
 }
 
 absl::Status Validate(const FlowSpec& spec) {
@@ -199,23 +280,31 @@ absl::Status Validate(const FlowSpec& spec) {
   if (spec.stack.has_value() == spec.chain.has_value())
     return InvalidArgument("flow", spec.stack ? "a stack and a chain" : "no architecture",
                            "a stack or a chain");
-  if (spec.stack) {
+  MILLRACE_RETURN_IF_ERROR(ValidateImage(spec));
+  if (spec.stack && spec.image)
+    MILLRACE_RETURN_IF_ERROR(ValidateImageStack(*spec.stack, *spec.image));
+  else if (spec.stack)
     MILLRACE_RETURN_IF_ERROR(ValidateStack(*spec.stack, spec.dim, spec.context_dim));
-    // A stack without layers is the Gaussian beside conditional flows.
-    const int context_dim = spec.stack->layers > 0 ? spec.context_dim : 0;
-    return ValidateChain("flow.stack", ChainOfStack(*spec.stack), spec.dim, context_dim, spec.base);
-  }
-  MILLRACE_RETURN_IF_ERROR(CheckRange(
-      "flow.chain.layers", static_cast<std::int64_t>(spec.chain->size()), 1, FlowSpec::kMaxChain));
-  return ValidateChain("flow.chain.layers", *spec.chain, spec.dim, spec.context_dim, spec.base);
+  else
+    MILLRACE_RETURN_IF_ERROR(CheckRange("flow.chain.layers",
+                                        static_cast<std::int64_t>(spec.chain->size()), 1,
+                                        FlowSpec::kMaxChain));
+  const std::string path = spec.stack ? "flow.stack" : "flow.chain.layers";
+  if (spec.image)
+    return ValidateImageChain(path, ChainOf(spec), *spec.image, spec.context_dim, spec.base);
+  // A stack without layers is the Gaussian beside conditional flows.
+  const int context_dim = !spec.stack || spec.stack->layers > 0 ? spec.context_dim : 0;
+  return ValidateChain(path, ChainOf(spec), spec.dim, context_dim, spec.base);
 }
 
 std::vector<LayerSpec> ChainOf(const FlowSpec& spec) {
-  return spec.stack ? ChainOfStack(*spec.stack) : *spec.chain;
+  return spec.stack ? ChainOfStack(*spec.stack, spec.context_dim > 0) : *spec.chain;
 }
 
 double EstimateParameters(const FlowSpec& spec) {
   double total = EstimateParameters(spec.base, spec.dim);
+  if (spec.image)
+    return total + EstimateImageParameters(ChainOf(spec), *spec.image, spec.context_dim);
   for (const LayerSpec& layer : ChainOf(spec))
     total += EstimateParameters(layer, spec.dim, spec.context_dim);
   return total;

@@ -18,6 +18,7 @@ struct StackTraits {
   bool spline = false;   // bins and bound
   bool mixture = false;  // components
   bool one_layer = false;
+  bool image = false;  // levels; FlowSpec::image is wanted
 };
 StackTraits TraitsOf(Architecture architecture);
 

@@ -21,12 +21,6 @@
 namespace millrace {
 namespace {
 
-// Floats of a row of `cols` parameters, as ParameterLayout pads it.
-double RowFloats(double cols) {
-  const double padded = std::ceil(cols / kRowAlign) * kRowAlign;
-  return std::fmod(padded, 256.0) == 0.0 && cols > 0.0 ? padded + kRowAlign : padded;
-}
-
 double NetworkParameters(const NetworkShape& network, double inputs, double context_dim,
                          double outputs) {
   double total = RowFloats(context_dim) * network.hidden_sizes[0];
@@ -83,13 +77,13 @@ class Builder {
 
   std::unique_ptr<const Transform> BuildCoupling(const CouplingLayer& layer,
                                                  const std::string& prefix) const {
-    return std::make_unique<Coupling>(
-        MovedColumns(layer.mask, layer.flip, layer.draw, dim_, seed_), layer.bijection,
-        NetworkSpec{.context_dim = context_dim_,
-                    .hidden_sizes = layer.network.hidden_sizes,
-                    .residual = layer.network.residual,
-                    .activation = layer.network.activation},
-        prefix, layout_);
+    return std::make_unique<Coupling>(MovedColumns(layer.mask, layer.flip, layer.draw, dim_, seed_),
+                                      layer.bijection,
+                                      NetworkSpec{.context_dim = context_dim_,
+                                                  .hidden_sizes = layer.network.hidden_sizes,
+                                                  .residual = layer.network.residual,
+                                                  .activation = layer.network.activation},
+                                      prefix, layout_);
   }
 
   template <typename Prefix>
@@ -107,6 +101,11 @@ class Builder {
 };
 
 }  // namespace
+
+double RowFloats(double cols) {
+  const double padded = std::ceil(cols / kRowAlign) * kRowAlign;
+  return std::fmod(padded, 256.0) == 0.0 && cols > 0.0 ? padded + kRowAlign : padded;
+}
 
 double EstimateParameters(const LayerSpec& layer, int dim, int context_dim) {
   const double n = dim;

@@ -29,10 +29,18 @@ absl::Status ValidateNetwork(const std::string& path, const NetworkShape& networ
 absl::Status ValidateChain(const std::string& path, const std::vector<LayerSpec>& chain, int dim,
                            int context_dim, const BaseSpec& base);
 
+// INVALID_ARGUMENT unless the layer is exactly one transform, with sizes in range.
+absl::Status ValidateLayer(const std::string& path, const LayerSpec& layer, int dim,
+                           int context_dim);
+
+// Floats of a row of `cols` parameters, as ParameterLayout pads it.
+double RowFloats(double cols);
+
 // Floats that a valid layer's parameters take, about, their padding included; never overflows.
 double EstimateParameters(const LayerSpec& layer, int dim, int context_dim);
 
-// The transforms of a valid chain. Parameters are added to the layout as "<i>.<transform>.<name>".
+// The transforms of a valid chain, not one of images. Parameters are added to the layout as
+// "<i>.<transform>.<name>".
 std::vector<std::unique_ptr<const Transform>> BuildChain(const std::vector<LayerSpec>& chain,
                                                          int dim, int context_dim,
                                                          std::uint64_t seed,

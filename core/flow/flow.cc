@@ -8,6 +8,7 @@
 #include "core/base/status_macros.h"
 #include "core/flow/architectures.h"
 #include "core/flow/chain.h"
+#include "core/flow/image_chain.h"
 
 namespace millrace {
 
@@ -20,7 +21,9 @@ absl::StatusOr<std::shared_ptr<const Flow>> Flow::Create(const FlowSpec& spec) {
                      kMaxParameters, " are allowed; use fewer or narrower layers"));
   std::shared_ptr<Flow> flow(new Flow(spec));
   flow->transforms_ =
-      BuildChain(ChainOf(spec), spec.dim, spec.context_dim, spec.seed, flow->layout_);
+      spec.image
+          ? BuildImageChain(ChainOf(spec), *spec.image, spec.context_dim, spec.seed, flow->layout_)
+          : BuildChain(ChainOf(spec), spec.dim, spec.context_dim, spec.seed, flow->layout_);
   flow->base_.emplace(spec.base, spec.dim, flow->layout_);
   return flow;
 }

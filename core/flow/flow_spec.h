@@ -22,6 +22,8 @@ namespace millrace {
 //   coupling: NICE (Dinh et al. 2015), RealNVP (Dinh et al. 2017), RQ-NSF (C)
 //   others: planar and radial (Rezende, Mohamed 2015), Sylvester (van den Berg et al. 2018),
 //     residual (Behrmann et al. 2019; Chen et al. 2019)
+//   images: RealNVP with checkerboards (Dinh et al. 2017) and Glow (Kingma, Dhariwal 2018), whose
+//     layers are repeated at every level of a pyramid
 enum class Architecture {
   kMade,
   kMaf,
@@ -36,6 +38,8 @@ enum class Architecture {
   kRadial,
   kSylvester,
   kResidual,
+  kRealNvpImage,
+  kGlow,
 };
 
 // How the order of columns changes between layers.
@@ -44,9 +48,11 @@ enum class Mixing { kNone, kReverse, kRandom, kLu };
 // `layers` layers of one architecture. Fields that an architecture does not use are ignored.
 struct StackSpec {
   static constexpr int kMaxLayers = 64;
+  static constexpr int kMaxLevels = 6;
 
   Architecture architecture = Architecture::kMaf;
-  int layers = 5;  // [0, kMaxLayers]; 0 leaves the linear layers alone: a Gaussian, but for
+  int layers = 5;  // [0, kMaxLayers]; of Glow, those of a level; of RealNVP on images, couplings of
+                   // a kind and level; 0 leaves the linear layers alone: a Gaussian, but for
                    // heavy_tails. MADE and MADE-MoG have at most 1
   std::vector<int> hidden_sizes = {100, 100};  // these three are a NetworkShape; of residual flows,
                                                // sizes to ResidualLayer::kMaxHiddenSize
@@ -65,7 +71,17 @@ struct StackSpec {
   double bound = 5.0;              // of splines, (0, 1000]
   int components = 10;             // of mixtures, [1, 32]
   int width = 2;                   // of Sylvester layers, [1, min(dim, 32)]
+  int levels = 3;                  // of images, [1, kMaxLevels]: each halves height and width
+  bool additive = false;           // of Glow: couplings move and do not scale
   friend bool operator==(const StackSpec&, const StackSpec&) = default;
+};
+
+// Rows that are images: columns are numbered pixel by pixel, row by row, channels contiguous (HWC).
+struct ImageShape {
+  int height = 0;
+  int width = 0;
+  int channels = 0;
+  friend bool operator==(const ImageShape&, const ImageShape&) = default;
 };
 
 // A stack, or a chain of layers that the caller composed, data first; exactly one is present.
@@ -73,6 +89,8 @@ struct FlowSpec {
   int dim = 0;             // columns of the density, [1, kMaxDim]
   int context_dim = 0;     // columns of the condition, 0 without
   std::uint64_t seed = 0;  // of random permutations and of the initial weights
+  // Present: layers are those of images (core/flow/image_chain.h), dim is the product.
+  std::optional<ImageShape> image = std::nullopt;
   std::optional<StackSpec> stack = std::nullopt;
   std::optional<std::vector<LayerSpec>> chain = std::nullopt;  // [1, kMaxChain] layers
   BaseSpec base = {};

@@ -69,6 +69,21 @@ struct ResidualLayer {
   friend bool operator==(const ResidualLayer&, const ResidualLayer&) = default;
 };
 
+// Of images: 2 x 2 pixels become one of four times the channels. Where the height or the width is
+// odd, its last row or column leaves first: its pixels are standardised by a location and a scale
+// that a convolution network computes from the others, and no layer that follows moves them.
+struct SqueezeLayer {
+  NetworkShape network = {.hidden_sizes = {}};  // of the odd edge
+  friend bool operator==(const SqueezeLayer&, const SqueezeLayer&) = default;
+};
+
+// Of images of two channels or more: the second half of the channels leaves, in the same way (Dinh
+// et al. 2017, section 3.6; with a learned prior as in Kingma, Dhariwal 2018).
+struct FactorOutLayer {
+  NetworkShape network = {.hidden_sizes = {}};
+  friend bool operator==(const FactorOutLayer&, const FactorOutLayer&) = default;
+};
+
 // Exactly one transform is present.
 struct LayerSpec {
   std::optional<AutoregressiveLayer> autoregressive = std::nullopt;
@@ -79,6 +94,8 @@ struct LayerSpec {
   std::optional<NormLayer> norm = std::nullopt;
   std::optional<VectorBijection> vector = std::nullopt;
   std::optional<ResidualLayer> residual = std::nullopt;
+  std::optional<SqueezeLayer> squeeze = std::nullopt;
+  std::optional<FactorOutLayer> factor_out = std::nullopt;
   bool inverse = false;  // the transform the other way round; not of layers that start from the
                          // training rows: norm, and linear with kWhiten
   friend bool operator==(const LayerSpec&, const LayerSpec&) = default;

@@ -142,12 +142,30 @@ absl::Status ValidateInverse(const std::string& path, const LayerSpec& layer) {
                          "false: the layer starts from the rows that reach it, one way round only");
 }
 
+}  // namespace
+
+absl::Status ValidateBijection(const std::string& path, const ScalarBijection& bijection) {
+  using Kind = ScalarBijection::Kind;
+  if (bijection.kind == Kind::kStandardise)
+    return InvalidArgument(path, "standardise", "a bijection that a layer of its own can have");
+  const bool mixture = bijection.kind == Kind::kNormalMixture;
+  if (bijection.HasBins())
+    MILLRACE_RETURN_IF_ERROR(CheckRange(absl::StrCat(path, ".bins"), bijection.bins,
+                                        mixture ? 1 : ScalarBijection::kMinBins,
+                                        ScalarBijection::kMaxBins));
+  if (bijection.HasBound() && !(bijection.bound > 0.0 && bijection.bound <= 1000.0))
+    return InvalidArgument(absl::StrCat(path, ".bound"), absl::StrCat(bijection.bound),
+                           "a number above 0, at most 1000");
+  return absl::OkStatus();
+}
+
 absl::Status ValidateLayer(const std::string& path, const LayerSpec& layer, int dim,
                            int context_dim) {
   const int present = layer.autoregressive.has_value() + layer.coupling.has_value() +
                       layer.elementwise.has_value() + layer.permutation.has_value() +
                       layer.linear.has_value() + layer.norm.has_value() + layer.vector.has_value() +
-                      layer.residual.has_value();
+                      layer.residual.has_value() + layer.squeeze.has_value() +
+                      layer.factor_out.has_value();
   if (present != 1)
     return InvalidArgument(path, absl::StrCat(present, " transforms"), "exactly one");
   MILLRACE_RETURN_IF_ERROR(ValidateInverse(path, layer));
@@ -178,23 +196,6 @@ absl::Status ValidateLayer(const std::string& path, const LayerSpec& layer, int 
   return ValidateResidual(absl::StrCat(path, ".residual"), layer.residual->network, dim);
 }
 
-}  // namespace
-
-absl::Status ValidateBijection(const std::string& path, const ScalarBijection& bijection) {
-  using Kind = ScalarBijection::Kind;
-  if (bijection.kind == Kind::kStandardise)
-    return InvalidArgument(path, "standardise", "a bijection that a layer of its own can have");
-  const bool mixture = bijection.kind == Kind::kNormalMixture;
-  if (bijection.HasBins())
-    MILLRACE_RETURN_IF_ERROR(CheckRange(absl::StrCat(path, ".bins"), bijection.bins,
-                                        mixture ? 1 : ScalarBijection::kMinBins,
-                                        ScalarBijection::kMaxBins));
-  if (bijection.HasBound() && !(bijection.bound > 0.0 && bijection.bound <= 1000.0))
-    return InvalidArgument(absl::StrCat(path, ".bound"), absl::StrCat(bijection.bound),
-                           "a number above 0, at most 1000");
-  return absl::OkStatus();
-}
-
 absl::Status ValidateNetwork(const std::string& path, const NetworkShape& network, int smallest) {
   const std::string field = absl::StrCat(path, ".hidden_sizes");
   const auto layers = static_cast<std::int64_t>(network.hidden_sizes.size());
@@ -214,6 +215,17 @@ absl::Status ValidateNetwork(const std::string& path, const NetworkShape& networ
   return absl::OkStatus();
 }
 
+namespace {
+
+absl::Status ValidateNotOfImages(const std::string& path, const LayerSpec& layer) {
+  const bool of_images = layer.squeeze || layer.factor_out ||
+                         (layer.coupling && layer.coupling->mask >= Mask::kCheckerboard);
+  if (!of_images) return absl::OkStatus();
+  return InvalidArgument(path, "a layer of images", "flow.image, or a layer of columns");
+}
+
+}  // namespace
+
 absl::Status ValidateChain(const std::string& path, const std::vector<LayerSpec>& chain, int dim,
                            int context_dim, const BaseSpec& base) {
   Interval values = kAllReals;
@@ -222,6 +234,7 @@ absl::Status ValidateChain(const std::string& path, const std::vector<LayerSpec>
     const LayerSpec& layer = chain[i];
     const std::string field = absl::StrCat(path, "[", i, "]");
     MILLRACE_RETURN_IF_ERROR(ValidateLayer(field, layer, dim, context_dim));
+    MILLRACE_RETURN_IF_ERROR(ValidateNotOfImages(field, layer));
     conditioned |= layer.autoregressive || layer.coupling || layer.residual;
     const Values of = OfLayer(layer, values);
     if (of.from != values)

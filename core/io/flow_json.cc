@@ -48,7 +48,9 @@ static NameTable<ScalarBijection::Kind> EnumNames(ScalarBijection::Kind) {
 }
 
 static NameTable<Mask> EnumNames(Mask) {
-  return {{Mask::kHalf, "half"}, {Mask::kAlternating, "alternating"}, {Mask::kRandom, "random"}};
+  return {{Mask::kHalf, "half"},         {Mask::kAlternating, "alternating"},
+          {Mask::kRandom, "random"},     {Mask::kCheckerboard, "checkerboard"},
+          {Mask::kChannels, "channels"}, {Mask::kNone, "none"}};
 }
 
 static NameTable<LinearLayer::Start> EnumNames(LinearLayer::Start) {
@@ -91,6 +93,15 @@ void Describe(Archive& archive, StackSpec& spec) {
   archive.Field("bound", spec.bound);
   archive.Field("components", spec.components);
   archive.Field("width", spec.width);
+  archive.Field("levels", spec.levels);
+  archive.Field("additive", spec.additive);
+}
+
+template <typename Archive>
+void Describe(Archive& archive, ImageShape& image) {
+  archive.Field("height", image.height);
+  archive.Field("width", image.width);
+  archive.Field("channels", image.channels);
 }
 
 template <typename Archive>
@@ -152,6 +163,16 @@ void Describe(Archive& archive, ResidualLayer& layer) {
 }
 
 template <typename Archive>
+void Describe(Archive& archive, SqueezeLayer& layer) {
+  archive.Field("network", layer.network);
+}
+
+template <typename Archive>
+void Describe(Archive& archive, FactorOutLayer& layer) {
+  archive.Field("network", layer.network);
+}
+
+template <typename Archive>
 void Describe(Archive& archive, LayerSpec& layer) {
   archive.Field("autoregressive", layer.autoregressive);
   archive.Field("coupling", layer.coupling);
@@ -161,6 +182,8 @@ void Describe(Archive& archive, LayerSpec& layer) {
   archive.Field("norm", layer.norm);
   archive.Field("vector", layer.vector);
   archive.Field("residual", layer.residual);
+  archive.Field("squeeze", layer.squeeze);
+  archive.Field("factor_out", layer.factor_out);
   archive.Field("inverse", layer.inverse);
 }
 
@@ -177,6 +200,7 @@ static void DescribeFlow(Archive& archive, FlowSpec& spec) {
   archive.Field("dim", spec.dim);
   archive.Field("context_dim", spec.context_dim);
   archive.Field("seed", spec.seed);
+  archive.Field("image", spec.image);
   archive.Field("stack", spec.stack);
   archive.Field("chain", spec.chain);
   archive.Field("base", spec.base);

@@ -39,6 +39,8 @@ void Describe(Archive& archive, Column& column) {
   archive.Field("upper", column.upper);
   archive.Field("lattice_origin", column.lattice_origin);
   archive.Field("lattice_tolerance", column.lattice_tolerance);
+  archive.Field("lowest_point", column.lowest_point);
+  archive.Field("highest_point", column.highest_point);
   archive.Field("bin_width", column.bin_width);
   archive.Field("center", column.center);
   archive.Field("scale", column.scale);

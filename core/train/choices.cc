@@ -20,13 +20,13 @@ constexpr std::int64_t kFewRows = 500;
 
 }  // namespace
 
-FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int dim) {
+FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int dim, bool images) {
   const double steps = dim <= kFewColumns ? 30000.0 : 15000.0;
   FitOptions fit;
   // Fifty batches an epoch or more.
   const double exponent = std::floor(std::log2(std::max(1.0, static_cast<double>(rows) / 50.0)));
-  fit.batch_size =
-      options.batch_size.value_or(static_cast<int>(std::exp2(std::clamp(exponent, 5.0, 8.0))));
+  fit.batch_size = options.batch_size.value_or(
+      static_cast<int>(std::exp2(std::clamp(exponent, 5.0, images ? 6.0 : 8.0))));
   const double steps_per_epoch = std::ceil(static_cast<double>(rows) / fit.batch_size);
   fit.max_epochs = options.max_epochs.value_or(
       static_cast<int>(std::clamp(std::round(steps / steps_per_epoch), 3.0, 200.0)));
@@ -36,12 +36,12 @@ FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int 
   fit.warmup_steps = options.warmup_steps.value_or(100);
   fit.weight_decay = options.weight_decay.value_or(0.0);
   fit.ema_decay = options.ema_decay.value_or(0.998);
-  fit.gradient_clip_norm = options.gradient_clip_norm.value_or(5.0);
+  fit.gradient_clip_norm = options.gradient_clip_norm.value_or(images ? 50.0 : 5.0);
   fit.patience =
       options.patience.value_or(static_cast<int>(std::max<std::int64_t>(20, fit.max_epochs / 4)));
   // Few rows for many columns: conditional variances stay near those of the Gaussian unless the
   // rows insist.
-  if (dim > kFewColumns && rows >= kFewRows)
+  if (dim > kFewColumns && rows >= kFewRows && !images)
     fit.log_scale_penalty = 630.0 * dim / static_cast<double>(rows);
   fit.seed = options.seed;
   return fit;

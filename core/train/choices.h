@@ -12,7 +12,8 @@ namespace millrace {
 
 // The loop's options for `rows` fitting rows of `dim` columns; `options` is valid. About 15,000
 // steps in all, never decided by the clock, so that the default is repeatable.
-FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int dim);
+FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int dim,
+                            bool images = false);
 
 }  // namespace millrace
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/error_detail.h"
@@ -18,6 +19,18 @@ namespace {
 constexpr int kFewColumns = 4;
 constexpr std::int64_t kFewRows = 500;
 constexpr std::int64_t kManyRows = 4000;
+
+// Levels halve the image while it has at least eight pixels a side; later ones are of four pixels.
+void ChooseImageSizes(const ImageShape& image, StackSpec& stack) {
+  stack.levels = 1;
+  for (int side = std::min(image.height, image.width) / 2; side >= 8; side /= 2) ++stack.levels;
+  const bool glow = stack.architecture == Architecture::kGlow;
+  stack.layers = glow ? 8 : 3;
+  stack.residual = !glow;
+  stack.act_norm = !glow;
+  stack.activation = Activation::kRelu;
+  stack.hidden_sizes.assign(glow ? 2 : 5, 64);
+}
 
 // Few columns need many narrow layers, many columns few wide ones; few rows afford neither.
 void ChooseSizes(std::int64_t rows, int dim, StackSpec& stack) {
@@ -72,6 +85,14 @@ absl::Status CheckUses(const StackChoice& choice, Architecture architecture) {
     return CheckUse(field, set, used, architecture);
   };
   const bool contractive = architecture == Architecture::kResidual;
+  for (const auto& [field, set] : {std::pair{"mixing", choice.mixing.has_value()},
+                                   std::pair{"whiten", choice.whiten.has_value()},
+                                   std::pair{"heavy_tails", choice.heavy_tails.has_value()}})
+    MILLRACE_RETURN_IF_ERROR(check(field, set, !traits.image));
+  const bool glow = architecture == Architecture::kGlow;
+  MILLRACE_RETURN_IF_ERROR(check("act_norm", choice.act_norm.has_value(), !glow));
+  MILLRACE_RETURN_IF_ERROR(check("levels", choice.levels.has_value(), traits.image));
+  MILLRACE_RETURN_IF_ERROR(check("additive", choice.additive.has_value(), glow));
   MILLRACE_RETURN_IF_ERROR(check("hidden_sizes", choice.hidden_sizes.has_value(), traits.network));
   MILLRACE_RETURN_IF_ERROR(
       check("residual", choice.residual.has_value(), traits.network && !contractive));
@@ -97,6 +118,20 @@ void ChooseNetwork(const StackChoice& choice, StackSpec& stack) {
     stack.hidden_sizes.resize(2);
   }
   stack.activation = choice.activation.value_or(stack.activation);
+}
+
+absl::StatusOr<StackSpec> ChooseImageStack(const StackChoice& choice, const ImageShape& image) {
+  const Architecture architecture = choice.architecture.value_or(Architecture::kGlow);
+  MILLRACE_RETURN_IF_ERROR(CheckUses(choice, architecture));
+  StackSpec stack{.architecture = architecture};
+  ChooseImageSizes(image, stack);
+  stack.layers = choice.layers.value_or(stack.layers);
+  stack.levels = choice.levels.value_or(stack.levels);
+  stack.additive = choice.additive.value_or(stack.additive);
+  ChooseNetwork(choice, stack);
+  stack.act_norm = choice.act_norm.value_or(stack.act_norm && !choice.batch_norm.value_or(false));
+  stack.batch_norm = choice.batch_norm.value_or(stack.batch_norm);
+  return stack;
 }
 
 // Splines say more of every table, of any size, but of few rows they learn by heart which values
@@ -143,9 +178,12 @@ absl::StatusOr<FlowSpec> ChooseFlow(const FlowChoice& choice, std::int64_t rows,
   FlowSpec spec{.dim = dim,
                 .context_dim = context_dim,
                 .seed = seed,
+                .image = choice.image,
                 .chain = choice.chain,
                 .base = choice.base.value_or(BaseSpec{})};
-  if (!choice.chain) {
+  if (!choice.chain && choice.image) {
+    MILLRACE_ASSIGN_OR_RETURN(spec.stack, ChooseImageStack(choice.stack, *choice.image));
+  } else if (!choice.chain) {
     MILLRACE_ASSIGN_OR_RETURN(spec.stack, ChooseStack(choice.stack, rows, dim));
   }
   MILLRACE_RETURN_IF_ERROR(Validate(spec));

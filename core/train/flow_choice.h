@@ -29,11 +29,15 @@ struct StackChoice {
   std::optional<double> bound = std::nullopt;
   std::optional<int> components = std::nullopt;
   std::optional<int> width = std::nullopt;
+  std::optional<int> levels = std::nullopt;  // of images
+  std::optional<bool> additive = std::nullopt;
   friend bool operator==(const StackChoice&, const StackChoice&) = default;
 };
 
 struct FlowChoice {
-  StackChoice stack;                                           // without a chain
+  StackChoice stack;  // without a chain
+  // What the rows are images of: the default is then Glow, and only layers of images are allowed.
+  std::optional<ImageShape> image = std::nullopt;
   std::optional<std::vector<LayerSpec>> chain = std::nullopt;  // taken as it is
   std::optional<BaseSpec> base = std::nullopt;                 // by default standard normal
   friend bool operator==(const FlowChoice&, const FlowChoice&) = default;

@@ -30,6 +30,7 @@ namespace {
 // Rows that are enough for the figure of the fitted rows in the report, and for where training
 // starts.
 constexpr std::int64_t kEnoughRows = 20000;
+constexpr std::int64_t kEnoughImages = 1000;  // each has as many pixels to count
 // The flow replaces the Gaussian when its mean advantage on n validation rows exceeds 1 + kDoubt /
 // n of its own standard errors: that of a handful of rows is itself a guess.
 constexpr double kDoubt = 3.0;
@@ -90,6 +91,11 @@ class Training {
       specs.resize(rows_.cols);
       for (int c = 0; c < rows_.cols; ++c) specs[c].name = absl::StrCat("x", c);
     }
+    if (request_.flow.image) {
+      for (ColumnSpec& spec : specs)
+        if (spec.role == ColumnRole::kFeature && spec.type == ColumnType::kAuto)
+          spec.type = ColumnType::kPixel;
+    }
     MILLRACE_ASSIGN_OR_RETURN(model_->columns, ColumnModel::Fit(specs, rows_, stop_));
     MILLRACE_ASSIGN_OR_RETURN(model_->context, ContextModel::Fit(specs, rows_, model_->columns));
     if (rows_.rows > kMostContextNumbers / std::max(1, model_->context.dim()))
@@ -120,6 +126,9 @@ class Training {
   }
 
   const Split& split() const { return data_->split(); }
+  std::int64_t EnoughRows() const {
+    return std::min(model_->spec.image ? kEnoughImages : kEnoughRows, split().fit_rows);
+  }
 
   absl::Status FitFlow() {
     const int dim = model_->columns.dim();
@@ -128,9 +137,9 @@ class Training {
     FitState state;
     MILLRACE_ASSIGN_OR_RETURN(
         state.train.parameters,
-        StartParameters(*flow, data_->fit().Slice(0, std::min(kEnoughRows, split().fit_rows)),
-                        shrinkage_, backend_, stop_));
-    FitOptions options = ChooseFitOptions(request_.options, split().fit_rows, dim);
+        StartParameters(*flow, data_->fit().Slice(0, EnoughRows()), shrinkage_, backend_, stop_));
+    FitOptions options =
+        ChooseFitOptions(request_.options, split().fit_rows, dim, model_->spec.image.has_value());
     options.seed = SeedFor(seed, kShuffle);
     Checkpoint checkpoint(request_, model_->spec, options, rows_);
     MILLRACE_RETURN_IF_ERROR(checkpoint.Resume(flow->layout(), state));
@@ -226,9 +235,8 @@ class Training {
 
   absl::Status Report(HeldOut scores) {
     TrainingReport& report = model_->report;
-    MILLRACE_ASSIGN_OR_RETURN(
-        const std::vector<double> fit,
-        LogProb(model_, split().fit().Slice(0, std::min(kEnoughRows, split().fit_rows))));
+    MILLRACE_ASSIGN_OR_RETURN(const std::vector<double> fit,
+                              LogProb(model_, split().fit().Slice(0, EnoughRows())));
     report.fit = NatsOf(fit, report.log_unit);
     report.validation = NatsOf(scores.validation, report.log_unit);
     report.held_out = NatsOf(scores.calibration, report.log_unit);

@@ -13,8 +13,9 @@ constexpr ScalarBijection kStandardise{ScalarBijection::Kind::kStandardise};
 
 }  // namespace
 
-BatchNorm::BatchNorm(int dim, const std::string& prefix, ParameterLayout& layout)
+BatchNorm::BatchNorm(int dim, const std::string& prefix, ParameterLayout& layout, int uses)
     : Elementwise(dim, {ScalarBijection::Kind::kAffine}, prefix, layout),
+      share_(1.0 / uses),
       statistics_(layout.AddStatistic(prefix + "statistics", 1, 2 * dim)) {}
 
 Matrix BatchNorm::BroadcastStatistics(Pass& pass, int rows) const {
@@ -49,7 +50,7 @@ void BatchNorm::Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) const
   pass.kernels.BijectionAdjoint(kStandardise, BroadcastStatistics(pass, grad.rows), x, log_det_bar,
                                 grad, unused);
   if (!pass.gradients.empty())
-    pass.kernels.StatisticsAdjoint(statistics_, pass.weights, x, pass.gradients);
+    pass.kernels.StatisticsAdjoint(statistics_, pass.weights, x, share_, pass.gradients);
 }
 
 void BatchNorm::InverseBackward(Pass& pass, Matrix grad, ConstVector log_det_bar) const {

@@ -20,7 +20,8 @@ namespace millrace {
 // Elementwise is s and t.
 class BatchNorm final : public Elementwise {
  public:
-  BatchNorm(int dim, const std::string& prefix, ParameterLayout& layout);
+  // `uses`: how often it is applied to a row, once for each pixel of an image.
+  BatchNorm(int dim, const std::string& prefix, ParameterLayout& layout, int uses = 1);
 
   void Forward(Pass& pass, Matrix x, Vector log_det) const override;
   void Inverse(Pass& pass, Matrix z, Vector log_det) const override;
@@ -35,6 +36,7 @@ class BatchNorm final : public Elementwise {
  private:
   Matrix BroadcastStatistics(Pass& pass, int rows) const;
 
+  const double share_;
   const Slice statistics_;  // [1, 2 dim]: m_0, v_0, m_1, v_1, ...
 };
 

@@ -12,6 +12,10 @@ enum class Mask {
   kHalf,         // the first half
   kAlternating,  // columns 0, 2, 4, ...
   kRandom,       // a random half
+  // Of images only:
+  kCheckerboard,  // pixels whose y + x is even
+  kChannels,      // the first half of the channels
+  kNone,          // nothing: parameters depend on the condition alone
 };
 
 // moved[c] is true where column c is moved; `flip` exchanges kept and moved. With one column, it is

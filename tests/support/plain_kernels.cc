@@ -218,12 +218,12 @@ void PlainKernels::BroadcastAdjoint(Slice slice, const ConstMatrix& theta_bar, f
 }
 
 void PlainKernels::StatisticsAdjoint(Slice statistics, Weights weights, const ConstMatrix& x,
-                                     Gradients gradients) const {
+                                     double share, Gradients gradients) const {
   ForEach(x, [&](int r, int c) {
     const double deviation = At(x, r, c) - At(weights, statistics, 0, 2 * c);
-    At(gradients, statistics, 0, 2 * c) += deviation;
+    At(gradients, statistics, 0, 2 * c) += share * deviation;
     At(gradients, statistics, 0, 2 * c + 1) +=
-        deviation * deviation - At(weights, statistics, 0, 2 * c + 1);
+        share * (deviation * deviation - At(weights, statistics, 0, 2 * c + 1));
   });
 }
 

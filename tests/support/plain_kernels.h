@@ -66,7 +66,7 @@ class PlainKernels final : public Kernels {
   void Broadcast(Slice slice, Weights weights, const Matrix& theta) const override;
   void BroadcastAdjoint(Slice slice, const ConstMatrix& theta_bar, float sign,
                         Gradients gradients) const override;
-  void StatisticsAdjoint(Slice statistics, Weights weights, const ConstMatrix& x,
+  void StatisticsAdjoint(Slice statistics, Weights weights, const ConstMatrix& x, double share,
                          Gradients gradients) const override;
 
   void LuForward(const LuLayer& layer, Weights weights, const Matrix& x, const Matrix& scratch,

@@ -63,7 +63,7 @@ TEST(VectorKernelsTest, PaddingAddsNothingToStatistics) {
   const Slice statistics = layout.AddStatistic("statistics", 1, 2 * kCols);
   const ParameterValues values(layout.size());
   ParameterValues gradient(layout.size());
-  kernels.StatisticsAdjoint(statistics, {values.data()}, Block(arena, NAN), {gradient.data()});
+  kernels.StatisticsAdjoint(statistics, {values.data()}, Block(arena, NAN), 1.0, {gradient.data()});
   for (int c = 0; c < kCols; ++c) {
     double sum = 0.0, squares = 0.0;
     for (int r = 0; r < kRows; ++r) {

@@ -70,6 +70,7 @@ std::vector<AloneCase> AloneCases() {
                                          .width = 2}}});
   };
   for (const Architecture architecture : AllArchitectures()) {
+    if (TraitsOf(architecture).image) continue;  // rows of images are blocks, alone or not
     const bool plain_only = architecture == Architecture::kResidual;
     add(architecture, "Plain", 37, 0, {50, 73}, false, Activation::kRelu);
     add(architecture, "Narrow", 2, 2, {9}, false, Activation::kElu);

@@ -61,9 +61,43 @@ StackSpec SmallStack(Architecture architecture) {
           .width = 2};
 }
 
+// On images of even and odd sizes, one and two channels.
+void AddImageCases(Architecture architecture, std::vector<FlowCase>& cases) {
+  std::string name = NameOf(architecture);
+  std::erase(name, '-');
+  const auto add = [&](const std::string& what, ImageShape image, int levels, int context_dim,
+                       const auto& change) {
+    StackSpec stack{.architecture = architecture,
+                    .layers = 2,
+                    .hidden_sizes = {5, 5, 5},
+                    .activation = Activation::kTanh,
+                    .levels = levels};
+    FlowSpec spec{.dim = image.height * image.width * image.channels,
+                  .context_dim = context_dim,
+                  .seed = 3,
+                  .image = image,
+                  .stack = stack};
+    change(spec);
+    cases.push_back({name + what, spec});
+  };
+  const auto as_it_is = [](FlowSpec&) {};
+  add("TwoLevels", {4, 4, 1}, 2, 0, as_it_is);
+  add("OddSizes", {3, 5, 2}, 1, 0, as_it_is);
+  add("Conditional", {2, 4, 1}, 1, 2, as_it_is);
+  add("BatchNorm", {4, 2, 1}, 1, 0, [](FlowSpec& spec) { spec.stack->batch_norm = true; });
+  add("Residual", {2, 4, 2}, 1, 0, [](FlowSpec& spec) { spec.stack->residual = true; });
+  add("Additive", {4, 2, 1}, 1, 0, [](FlowSpec& spec) { spec.stack->additive = true; });
+  add("StudentT", {4, 2, 1}, 1, 0,
+      [](FlowSpec& spec) { spec.base.kind = BaseSpec::Kind::kStudentT; });
+}
+
 std::vector<FlowCase> FlowCases() {
   std::vector<FlowCase> cases;
   for (const Architecture architecture : AllArchitectures()) {
+    if (TraitsOf(architecture).image) {
+      AddImageCases(architecture, cases);
+      continue;
+    }
     std::string name = NameOf(architecture);
     std::erase(name, '-');
     for (const auto& [base_name, base] : kBases) {
@@ -93,9 +127,11 @@ std::vector<FlowCase> FlowCases() {
 class ArchitectureLawsTest : public testing::TestWithParam<FlowCase> {
  protected:
   ArchitectureLawsTest() : flow_(*Flow::Create(GetParam().spec)) {
-    point_ = {RandomParameters(*flow_, 4), RandomRows(random_, kRows, kDim),
+    point_ = {RandomParameters(*flow_, 4), RandomRows(random_, kRows, dim()),
               RandomRows(random_, kRows, GetParam().spec.context_dim)};
   }
+
+  int dim() const { return GetParam().spec.dim; }
 
   std::mt19937_64 random_{8};
   std::shared_ptr<const Flow> flow_;
@@ -138,7 +174,7 @@ TEST_P(ArchitectureLawsTest, LogProbBackwardIsTheAdjoint) {
           << entry.name;
     }
   }
-  for (double* value : {point_.rows.data(), point_.rows.data() + kRows * kDim - 1}) {
+  for (double* value : {point_.rows.data(), point_.rows.data() + kRows * dim() - 1}) {
     const auto i = static_cast<std::size_t>(value - point_.rows.data());
     EXPECT_NEAR(exact.rows.data()[i], CentralDifference(*value, 1e-6, loss),
                 1e-5 * std::max(1.0, MaxAbs(Values(exact.rows))));
@@ -167,13 +203,13 @@ TEST_P(ArchitectureLawsTest, SamplesReportTheirDensity) {
   constexpr int kDraws = 150;
   const int context_dim = GetParam().spec.context_dim;
   const Kernels& plain = *PlainEngine().kernels;
-  Point at{point_.parameters, Rows<double>(kDraws, kDim),
+  Point at{point_.parameters, Rows<double>(kDraws, dim()),
            RandomRows(random_, context_dim > 0 ? kDraws : 0, context_dim)};
   const auto expect_exact = [&](const std::vector<double>& actual, double tolerance) {
     const std::vector<double> exact = LogProb(plain, *flow_, at);
     const std::vector<double> condition = ConditionOfLogProb(*flow_, at, exact);
     for (int r = 0; r < kDraws; ++r) {
-      for (int c = 0; c < kDim; ++c) ASSERT_TRUE(std::isfinite(at.rows(r, c))) << r;
+      for (int c = 0; c < dim(); ++c) ASSERT_TRUE(std::isfinite(at.rows(r, c))) << r;
       ASSERT_NEAR(actual[r], exact[r], tolerance * condition[r]) << r;
     }
   };
@@ -185,11 +221,11 @@ TEST_P(ArchitectureLawsTest, SamplesReportTheirDensity) {
   const auto weights = *backend->Upload(flow_, AsFloats(point_.parameters).span());
   Rows<float> context(at.context.rows(), context_dim);
   std::copy_n(at.context.data(), context.rows() * context_dim, context.data());
-  Rows<float> rows(kDraws, kDim);
+  Rows<float> rows(kDraws, dim());
   std::vector<double> reported(kDraws), computed(kDraws);
   ASSERT_TRUE(backend->Sample(*weights, 5, 0, 1.0, context.view(), rows.view(), reported, {}).ok());
   ASSERT_TRUE(backend->LogProb(*weights, rows.view(), context.view(), computed, {}).ok());
-  std::copy_n(rows.data(), kDraws * kDim, at.rows.data());
+  std::copy_n(rows.data(), kDraws * dim(), at.rows.data());
   expect_exact(reported, 1e-5);
   expect_exact(computed, 1e-5);
 }
@@ -198,8 +234,8 @@ TEST_P(ArchitectureLawsTest, SamplesReportTheirDensity) {
 TEST_P(ArchitectureLawsTest, LogDetIsThatOfTheJacobian) {
   const Kernels& plain = *PlainEngine().kernels;
   const Image at = Apply(plain, *flow_, Direction::kForward, point_);
-  std::vector<Rows<double>> jacobians(kRows, Rows<double>(kDim, kDim));
-  for (int c = 0; c < kDim; ++c) {
+  std::vector<Rows<double>> jacobians(kRows, Rows<double>(dim(), dim()));
+  for (int c = 0; c < dim(); ++c) {
     constexpr double kStep = 1e-5;
     Point above = point_, below = point_;
     for (int r = 0; r < kRows; ++r) {
@@ -209,7 +245,7 @@ TEST_P(ArchitectureLawsTest, LogDetIsThatOfTheJacobian) {
     const Image high = Apply(plain, *flow_, Direction::kForward, above);
     const Image low = Apply(plain, *flow_, Direction::kForward, below);
     for (int r = 0; r < kRows; ++r)
-      for (int i = 0; i < kDim; ++i)
+      for (int i = 0; i < dim(); ++i)
         jacobians[r](i, c) = (high.rows(r, i) - low.rows(r, i)) / (2 * kStep);
   }
   for (int r = 0; r < kRows; ++r)
@@ -232,8 +268,11 @@ TEST(ConditionalFlowTest, EveryColumnDependsOnEveryColumnOfTheCondition) {
   for (const Architecture architecture : AllArchitectures()) {
     const StackTraits traits = TraitsOf(architecture);
     if (!traits.network) continue;
-    for (const int dim : {1, 2, kDim}) {
+    for (const int dim : traits.image ? std::vector{4, 12} : std::vector{1, 2, kDim}) {
       FlowSpec spec{.dim = dim, .context_dim = 2, .seed = 3, .stack = SmallStack(architecture)};
+      // What is left at the end depends on the condition, and a single level leaves all.
+      if (traits.image) spec.image = {2, dim / 2, 1};
+      spec.stack->levels = 1;
       // Nothing that mixes columns. One layer, so that no column has its dependence from another's;
       // of couplings two, as one leaves half of the columns as they are.
       spec.stack->whiten = false;

@@ -70,6 +70,7 @@ std::vector<NamedFlow> Flows() {
   using Kind = BaseSpec::Kind;
   std::vector<NamedFlow> flows;
   for (const Architecture architecture : AllArchitectures()) {
+    if (TraitsOf(architecture).image) continue;
     StackSpec stack{.architecture = architecture,
                     .layers = TraitsOf(architecture).one_layer ? 1 : 2,
                     .hidden_sizes = {8},

@@ -140,6 +140,7 @@ TEST(ChooseFlowTest, WhatAnArchitectureHasNoUseForIsRefused) {
            Case{"width", {.width = 2}, {A::kSylvester}},
        }) {
     for (const Architecture architecture : AllArchitectures()) {
+      if (TraitsOf(architecture).image) continue;
       StackChoice choice = c.choice;
       choice.architecture = architecture;
       const absl::Status status = ChooseFlow({choice}, 1000, 6, 0, 1).status();
@@ -150,6 +151,37 @@ TEST(ChooseFlowTest, WhatAnArchitectureHasNoUseForIsRefused) {
       EXPECT_EQ(DetailOf(status).field, "flow.stack." + c.field);
     }
   }
+}
+
+TEST(ChooseFlowTest, ImagesHaveArchitecturesOfTheirOwn) {
+  const auto choose = [](StackChoice stack, ImageShape image) {
+    return ChooseFlow({.stack = std::move(stack), .image = image}, 1000,
+                      image.height * image.width * image.channels, 0, 1);
+  };
+  struct Case {
+    ImageShape image;
+    int levels;
+  };
+  for (const Case& c : {Case{{28, 28, 1}, 2}, Case{{32, 32, 3}, 3}, Case{{3, 5, 1}, 1}}) {
+    const auto spec = choose({}, c.image);
+    ASSERT_TRUE(spec.ok()) << spec.status();
+    EXPECT_EQ(spec->stack->architecture, Architecture::kGlow);
+    EXPECT_EQ(spec->stack->levels, c.levels);
+    EXPECT_EQ(spec->image, c.image);
+    EXPECT_TRUE(choose({.architecture = Architecture::kRealNvpImage}, c.image).ok());
+  }
+  for (const auto& [field, choice] : {std::pair{"mixing", StackChoice{.mixing = Mixing::kLu}},
+                                      std::pair{"whiten", StackChoice{.whiten = true}},
+                                      std::pair{"heavy_tails", StackChoice{.heavy_tails = true}},
+                                      std::pair{"mask", StackChoice{.mask = Mask::kHalf}},
+                                      std::pair{"act_norm", StackChoice{.act_norm = true}},
+                                      std::pair{"bins", StackChoice{.bins = 4}}})
+    EXPECT_EQ(DetailOf(choose(choice, {8, 8, 1}).status()).field,
+              absl::StrCat("flow.stack.", field));
+  EXPECT_EQ(DetailOf(choose({.architecture = Architecture::kMaf}, {8, 8, 1}).status()).field,
+            "flow.stack.architecture");
+  EXPECT_EQ(DetailOf(ChooseFlow({{.levels = 2}}, 1000, 64, 0, 1).status()).field,
+            "flow.stack.levels");
 }
 
 TEST(ChooseFlowTest, MoreRowsAffordMore) {

@@ -16,6 +16,7 @@ runtime=(
   libtbb12                     # lanes of the CPU backend
   libprometheus-cpp-pull1.0    # /metrics
   libzip4                      # reads NPZ
+  libpng16-16                  # reads images, writes pictures of samples
   zlib1g                       # reads .csv.gz
 )
 
@@ -34,6 +35,7 @@ build=(
   prometheus-cpp-dev
   nlohmann-json3-dev           # metadata of model files, JSON lines
   libcli11-dev                 # command line of the tool
+  libpng-dev
   libzip-dev
   zlib1g-dev
   pkgconf                      # finds libzip and what gRPC depends on

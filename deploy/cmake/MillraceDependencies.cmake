@@ -29,6 +29,8 @@ endif()
 if(MILLRACE_BUILD_CLIENT)
   find_package(CLI11 2.1 CONFIG REQUIRED)
   set_package_properties(CLI11 PROPERTIES PURPOSE "command line of the tool")
+  find_package(PNG 1.6 REQUIRED)
+  set_package_properties(PNG PROPERTIES PURPOSE "images as rows, pictures of samples")
   # libzip's own CMake config demands programs of Debian packages that a library user does not need.
   find_package(PkgConfig REQUIRED)
   pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)

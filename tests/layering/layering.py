@@ -48,7 +48,7 @@ LAYERS = {
     "server": Layer(_SERVER, WIRE),
     "server/main": Layer(_SERVER + ("core/cpu", "core/cuda"), WIRE),
     "client": Layer((), WIRE),
-    "client/cli": Layer(("client",), WIRE | {"cli11", "json", "zlib", "libzip"}),
+    "client/cli": Layer(("client",), WIRE | {"cli11", "json", "libpng", "libzip", "zlib"}),
     "client/examples": Layer(("client",), WIRE),
 }
 
@@ -68,6 +68,7 @@ LIBRARIES = {
     "CLI/": "cli11",
     "zlib.h": "zlib",
     "zip.h": "libzip",
+    "png.h": "libpng",
     "cuda": "cuda",
     "cublas": "cuda",
     "curand": "cuda",

@@ -81,7 +81,8 @@ void ModelFlag::AddTo(CLI::App& command, const std::string& argument) {
 void InputFlags::AddTo(CLI::App& command) {
   command
       .add_option("FILE", path,
-                  "Table: CSV (also .gz), .npy or .npz; '-' is standard input (CSV or .npy)")
+                  "Table or images: CSV, .npy, IDX (each also .gz), .npz, PNG or a folder of PNG "
+                  "files; '-' is standard input (CSV, .npy or IDX)")
       ->type_name("")
       ->capture_default_str();
   AddChoice<Header>(
@@ -109,6 +110,41 @@ void InputFlags::AddTo(CLI::App& command) {
   AddNames(command, "--columns", "Columns to use, by name or number from 0; default: all",
            "NAME,...", options.columns)
       ->group("Input");
+  command
+      .add_option("--labels", labels,
+                  "Table of one column, as many rows: becomes the last column, 'label'")
+      ->type_name("FILE")
+      ->group("Input");
+}
+
+void InputFlags::AddRowsTo(CLI::App& command) {
+  command
+      .add_option_function<std::string>(
+          "--rows", [](const std::string&) {},
+          "Rows to use, counted from 0, END left out; default: all")
+      ->check([this](const std::string& text) {
+        const auto range = ParseRowRange(text);
+        if (range.ok()) rows = *range;
+        return std::string(range.status().message());
+      })
+      ->type_name("BEGIN:END")
+      ->group("Input");
+}
+
+absl::StatusOr<std::unique_ptr<TableReader>> InputFlags::Open() const {
+  const auto name_of = [](const std::string& file) {
+    return file == "-" ? "standard input" : file;
+  };
+  if (path == "-" && labels == "-")
+    return absl::InvalidArgumentError("FILE and --labels cannot both be standard input");
+  auto reader = OpenTable(path, options);
+  if (reader.ok() && !labels.empty()) {
+    auto column = OpenTable(labels, {});
+    if (!column.ok()) return column.status();
+    reader = JoinLabels({name_of(path), *std::move(reader)}, {name_of(labels), *std::move(column)});
+  }
+  if (!reader.ok() || (rows.begin == 0 && !rows.end)) return reader;
+  return TakeRows({name_of(path), *std::move(reader)}, rows);
 }
 
 void OutputFlags::AddTo(CLI::App& command) {
@@ -155,13 +191,6 @@ CLI::Option* AddNames(CLI::App& command, const std::string& name, const std::str
     names.push_back(item);
     return std::string();
   });
-}
-
-std::vector<std::string> NamesOf(const std::vector<std::string>& names, int cols) {
-  if (!names.empty()) return names;
-  std::vector<std::string> numbered;
-  for (int i = 0; i < cols; ++i) numbered.push_back(absl::StrCat("x", i));
-  return numbered;
 }
 
 absl::Status Locate(const absl::Status& status, const TableReader& reader, std::int64_t first_row) {

@@ -17,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/io/file_error.h"
+#include "client/cli/io/reader_adapters.h"
 #include "client/cli/io/table_reader.h"
 #include "client/cli/io/table_writer.h"
 #include "client/client.h"
@@ -57,7 +58,12 @@ struct ModelFlag {
 struct InputFlags {
   std::string path = "-";
   ReadOptions options;
+  std::string labels;  // a file; empty: none
+  RowRange rows;
   void AddTo(CLI::App& command);
+  // --rows, of commands that take a whole table.
+  void AddRowsTo(CLI::App& command);
+  absl::StatusOr<std::unique_ptr<TableReader>> Open() const;
 };
 
 // --output and --format.
@@ -156,9 +162,6 @@ CLI::Option* AddNames(CLI::App& command, const std::string& name, const std::str
 // The name of an enum's value without its prefix, in small letters: ARCHITECTURE_NSF_AR is
 // "nsf-ar".
 std::string Word(const std::string& name, const std::string& prefix);
-
-// The names of a table's columns: its own, or x0, x1, …
-std::vector<std::string> NamesOf(const std::vector<std::string>& names, int cols);
 
 // Puts in front of a server's error where the row at fault stands, for a request that began at row
 // `first_row` of the file, or whose rows were those numbered `rows` there.

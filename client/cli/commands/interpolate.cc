@@ -10,7 +10,9 @@
 #include "client/cli/commands/column_split.h"
 #include "client/cli/commands/command.h"
 #include "client/cli/commands/condition_flags.h"
+#include "client/cli/commands/picture_flags.h"
 #include "client/cli/io/file_error.h"
+#include "client/cli/io/png_writer.h"
 
 namespace millrace::cli {
 namespace {
@@ -21,6 +23,7 @@ struct Flags {
   InputFlags input;
   OutputFlags output;
   GivenFlag given;
+  PictureFlags picture;
   client::InterpolateOptions options;
   std::vector<std::int64_t> rows = {0, 1};
 };
@@ -60,8 +63,39 @@ absl::StatusOr<client::Table> OneContext(client::Table context) {
   return context;
 }
 
+absl::Status WritePath(const Flags& flags, const client::InterpolateResult& result) {
+  std::vector<OutputColumn> columns = {{"t"}};
+  for (std::string& name : NamesOf(result.path.column_names, result.path.cols)) {
+    columns.push_back({std::move(name)});
+  }
+  columns.push_back({"log_prob"});
+  auto writer = flags.output.Open(std::move(columns));
+  if (!writer.ok()) return writer.status();
+  std::vector<double> values;
+  for (std::int64_t r = 0; r < result.path.rows; ++r) {
+    values.push_back(static_cast<double>(r) / static_cast<double>(result.path.rows - 1));
+    values.insert(values.end(), result.path.row(r).begin(), result.path.row(r).end());
+    values.push_back(result.log_prob[static_cast<std::size_t>(r)]);
+  }
+  if (absl::Status status = (*writer)->Write(values); !status.ok()) return status;
+  return (*writer)->Close();
+}
+
+// The path as a strip, unless --across asks for a grid.
+absl::Status WritePicture(const Flags& flags, const client::Table& path, const ImageShape& shape) {
+  if (path.cols != shape.cols())
+    return absl::InternalError(absl::StrCat("the server sent a path of ", path.cols, " columns"));
+  const int across = flags.picture.across > 0 ? flags.picture.across : flags.options.steps;
+  auto writer = OpenPngWriter(flags.output.path, shape, across);
+  if (!writer.ok()) return writer.status();
+  if (absl::Status status = (*writer)->Write(path.values); !status.ok()) return status;
+  return (*writer)->Close();
+}
+
 absl::Status Run(const Flags& flags) {
-  auto reader = OpenTable(flags.input.path, flags.input.options);
+  const auto picture = flags.picture.Wanted(flags.output);
+  if (!picture.ok()) return picture.status();
+  auto reader = flags.input.Open();
   if (!reader.ok()) return reader.status();
   const auto ends = PickRows(**reader, flags.rows);
   if (!ends.ok()) return ends.status();
@@ -71,24 +105,16 @@ absl::Status Run(const Flags& flags) {
   if (!split.ok()) return split.status();
   const auto context = OneContext(split->Context(*ends));
   if (!context.ok()) return context.status();
-  const auto result = client.Interpolate(model, split->Rows(*ends), flags.options, *context);
+  const client::Table rows = split->Rows(*ends);
+  ImageShape shape;
+  if (*picture) {
+    const auto chosen = flags.picture.ShapeFor(rows.cols, (*reader)->image_shape());
+    if (!chosen.ok()) return chosen.status();
+    shape = *chosen;
+  }
+  const auto result = client.Interpolate(model, rows, flags.options, *context);
   if (!result.ok()) return Locate(result.status(), **reader, flags.rows);
-
-  std::vector<OutputColumn> columns = {{"t"}};
-  for (std::string& name : NamesOf(result->path.column_names, result->path.cols)) {
-    columns.push_back({std::move(name)});
-  }
-  columns.push_back({"log_prob"});
-  auto writer = flags.output.Open(std::move(columns));
-  if (!writer.ok()) return writer.status();
-  std::vector<double> values;
-  for (std::int64_t r = 0; r < result->path.rows; ++r) {
-    values.push_back(static_cast<double>(r) / static_cast<double>(result->path.rows - 1));
-    values.insert(values.end(), result->path.row(r).begin(), result->path.row(r).end());
-    values.push_back(result->log_prob[static_cast<std::size_t>(r)]);
-  }
-  if (absl::Status status = (*writer)->Write(values); !status.ok()) return status;
-  return (*writer)->Close();
+  return *picture ? WritePicture(flags, result->path, shape) : WritePath(flags, *result);
 }
 
 }  // namespace
@@ -125,6 +151,7 @@ void AddInterpolateCommand(CLI::App& app, absl::Status& result) {
   flags->given.AddTo(*command, "The condition of the path, instead of that of both rows");
   flags->server.AddTo(*command);
   flags->output.AddTo(*command);
+  flags->picture.AddTo(*command);
   command->callback([flags, &result] { result = Run(*flags); });
 }
 

@@ -45,7 +45,7 @@ std::vector<double> Rows(const Flags& flags, const client::Table& piece,
 }
 
 absl::Status Run(const Flags& flags) {
-  auto reader = OpenTable(flags.input.path, flags.input.options);
+  auto reader = flags.input.Open();
   if (!reader.ok()) return reader.status();
   const client::Client client(flags.server.options);
   client::ModelRef model = flags.model.model;
@@ -89,6 +89,7 @@ void AddLogProbCommand(CLI::App& app, absl::Status& result) {
       "log-prob", "Log-density of each row of a table, in nats of its own units");
   flags->model.AddTo(*command);
   flags->input.AddTo(*command);
+  flags->input.AddRowsTo(*command);
   flags->given.AddTo(*command, "The conditions of all rows, instead of those in the file");
   flags->server.AddTo(*command);
   flags->output.AddTo(*command);

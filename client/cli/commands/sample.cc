@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // millrace sample
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,6 +12,8 @@
 #include "client/cli/commands/column_split.h"
 #include "client/cli/commands/command.h"
 #include "client/cli/commands/condition_flags.h"
+#include "client/cli/commands/picture_flags.h"
+#include "client/cli/io/png_writer.h"
 
 namespace millrace::cli {
 namespace {
@@ -20,6 +24,7 @@ struct Flags {
   OutputFlags output;
   client::SampleOptions options;
   GivenFlag given;
+  PictureFlags picture;
   std::string context;  // a file; empty: none
 };
 
@@ -46,35 +51,46 @@ absl::StatusOr<client::Table> ContextOf(const Flags& flags, const v1::Model& mod
   }
 }
 
-absl::Status Run(const Flags& flags) {
-  const client::Client client(flags.server.options);
-  client::ModelRef model = flags.model.model;
-  client::SampleOptions options = flags.options;
-  v1::Model described;
-  if (flags.given.context.cols > 0 || !flags.context.empty()) {
-    auto answer = client.GetModel(model);
-    if (!answer.ok()) return answer.status();
-    described = *std::move(answer);
-    model.version = described.version();
-    auto context = ContextOf(flags, described);
-    if (!context.ok()) return context.status();
-    options.context = *std::move(context);
-  }
+// Columns that the model draws: all but the conditions.
+int RowColumns(const v1::Model& model) {
+  return static_cast<int>(std::count_if(
+      model.columns().begin(), model.columns().end(),
+      [](const auto& column) { return column.spec().role() != v1::COLUMN_ROLE_CONDITION; }));
+}
+
+// A picture shows each condition's images in a line of its own, where there are several of both.
+int Across(const Flags& flags, const client::SampleOptions& options) {
+  if (flags.picture.across > 0 || options.context.rows < 2 || options.count < 2)
+    return flags.picture.across;
+  return static_cast<int>(std::min<std::uint64_t>(options.count, 1 << 20));
+}
+
+absl::StatusOr<std::unique_ptr<TableWriter>> OpenOutput(const Flags& flags,
+                                                        const client::Table& chunk) {
+  std::vector<OutputColumn> columns;
+  for (std::string& name : NamesOf(chunk.column_names, chunk.cols))
+    columns.push_back({std::move(name)});
+  return flags.output.Open(std::move(columns));
+}
+
+// `described` is needed for conditions and for pictures of images of `shape`, and else empty.
+absl::Status Draw(const Flags& flags, const client::Client& client, const client::ModelRef& model,
+                  const client::SampleOptions& options, const v1::Model& described,
+                  const std::optional<ImageShape>& shape) {
   std::unique_ptr<TableWriter> writer;
   std::uint64_t rows = 0;
   const auto sink = [&](const client::Table& drawn) -> absl::Status {
-    if (options.context.cols > 0 && drawn.cols + options.context.cols != described.columns_size())
+    if ((options.context.cols > 0 || shape) &&
+        drawn.cols + options.context.cols != described.columns_size())
       return absl::InternalError(
           absl::StrCat("the server sent samples of ", drawn.cols, " columns"));
-    const client::Table chunk = options.context.cols > 0
-                                    ? Join(described, drawn, rows, options.context, options.count)
-                                    : drawn;
+    const bool joins = options.context.cols > 0 && !shape;
+    const client::Table chunk =
+        joins ? Join(described, drawn, rows, options.context, options.count) : drawn;
     rows += static_cast<std::uint64_t>(drawn.rows);
     if (!writer) {
-      std::vector<OutputColumn> columns;
-      for (std::string& name : NamesOf(chunk.column_names, chunk.cols))
-        columns.push_back({std::move(name)});
-      auto opened = flags.output.Open(std::move(columns));
+      auto opened = shape ? OpenPngWriter(flags.output.path, *shape, Across(flags, options))
+                          : OpenOutput(flags, chunk);
       if (!opened.ok()) return opened.status();
       writer = *std::move(opened);
     }
@@ -83,6 +99,34 @@ absl::Status Run(const Flags& flags) {
   const auto version = client.Sample(model, options, sink);
   if (!version.ok()) return version.status();
   return writer ? writer->Close() : absl::OkStatus();
+}
+
+absl::Status Run(const Flags& flags) {
+  const client::Client client(flags.server.options);
+  client::ModelRef model = flags.model.model;
+  client::SampleOptions options = flags.options;
+  const auto picture = flags.picture.Wanted(flags.output);
+  if (!picture.ok()) return picture.status();
+  const bool conditions = flags.given.context.cols > 0 || !flags.context.empty();
+  v1::Model described;
+  if (conditions || *picture) {
+    auto answer = client.GetModel(model);
+    if (!answer.ok()) return answer.status();
+    described = *std::move(answer);
+    model.version = described.version();
+  }
+  if (conditions) {
+    auto context = ContextOf(flags, described);
+    if (!context.ok()) return context.status();
+    options.context = *std::move(context);
+  }
+  std::optional<ImageShape> shape;
+  if (*picture) {
+    const auto chosen = flags.picture.ShapeFor(RowColumns(described));
+    if (!chosen.ok()) return chosen.status();
+    shape = *chosen;
+  }
+  return Draw(flags, client, model, options, described, shape);
 }
 
 }  // namespace
@@ -112,6 +156,7 @@ void AddSampleCommand(CLI::App& app, absl::Status& result) {
       ->group("Conditions (of a model p(x | c))");
   flags->server.AddTo(*command);
   flags->output.AddTo(*command);
+  flags->picture.AddTo(*command);
   command->callback([flags, &result] { result = Run(*flags); });
 }
 

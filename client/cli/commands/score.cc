@@ -111,7 +111,7 @@ absl::Status ScoreTable(const Flags& flags, TableReader& reader, Summary& summar
 }
 
 absl::Status Run(const Flags& flags) {
-  auto reader = OpenTable(flags.input.path, flags.input.options);
+  auto reader = flags.input.Open();
   if (!reader.ok()) return reader.status();
   Summary summary{.model = flags.model.model};
   if (absl::Status status = ScoreTable(flags, **reader, summary); !status.ok()) return status;
@@ -130,6 +130,7 @@ void AddScoreCommand(CLI::App& app, absl::Status& result) {
       "score", "Anomaly scores of each row: log-density, tail probability, decision");
   flags->model.AddTo(*command);
   flags->input.AddTo(*command);
+  flags->input.AddRowsTo(*command);
   flags->given.AddTo(*command, "The conditions of all rows, instead of those in the file");
   flags->server.AddTo(*command);
   flags->output.AddTo(*command);

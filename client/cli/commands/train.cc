@@ -26,7 +26,7 @@ struct Flags {
 };
 
 absl::Status Run(const Flags& flags) {
-  auto reader = OpenTable(flags.input.path, flags.input.options);
+  auto reader = flags.input.Open();
   if (!reader.ok()) return reader.status();
   auto spec = flags.train.SpecFor(flags.name, (*reader)->column_names(), (*reader)->cols());
   if (!spec.ok()) return spec.status();
@@ -63,6 +63,7 @@ void AddTrainCommand(CLI::App& app, absl::Status& result) {
       ->type_name("")
       ->required();
   flags->input.AddTo(*command);
+  flags->input.AddRowsTo(*command);
   flags->server.AddTo(*command);
   flags->train.AddTo(*command);
   flags->conditions.AddTo(*command);

@@ -21,8 +21,14 @@ constexpr std::size_t kStartBytes = 1 << 16;
 // Why a file that begins like this is no text that can be read, or null.
 const char* FaultOfText(std::string_view start) {
   const bool marked = start.starts_with("\xff\xfe") || start.starts_with("\xfe\xff");
-  if (marked || (start.size() > 1 && (start[0] == '\0') != (start[1] == '\0'))) {
+  const auto is_half = [&](std::size_t i) {
+    return start.size() > i + 1 && (start[i] == '\0') != (start[i + 1] == '\0');
+  };
+  if (marked || (is_half(0) && (start.size() < 4 || is_half(2)))) {
     return "is text in UTF-16; UTF-8 is needed";
+  }
+  if (start.substr(0, 4).find('\0') != std::string_view::npos) {
+    return "is no text, and neither .npy, .npz, IDX nor PNG";
   }
   const std::size_t cr = start.find('\r');
   if (cr != std::string_view::npos && cr + 1 < start.size() &&

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/cli/io/npy_header.h"
-
+// ReadNpyHeader.
 #include <charconv>
-#include <limits>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "client/cli/io/array_header.h"
 #include "client/cli/io/file_error.h"
 
 namespace millrace::cli {
 namespace {
+
+constexpr std::size_t kLongestHeader = 1 << 20;
 
 // What follows "'key':" in the dictionary, without leading blanks; empty where the key is missing.
 std::string_view ValueOf(std::string_view text, std::string_view key) {
@@ -47,7 +51,7 @@ bool ParseShape(std::string_view text, std::vector<std::int64_t>& shape) {
   }
 }
 
-absl::Status ParseType(std::string_view text, NpyHeader& header) {
+absl::Status ParseType(std::string_view text, ArrayHeader& header) {
   std::string_view type;
   if (!Inside(text, '\'', '\'', type)) {
     return absl::InvalidArgumentError("holds elements that are not plain numbers");
@@ -64,10 +68,9 @@ absl::Status ParseType(std::string_view text, NpyHeader& header) {
       absl::StrCat("holds elements of type ", Quote(type), "; bool, integers and floats are read"));
 }
 
-}  // namespace
-
-absl::StatusOr<NpyHeader> ParseNpyHeader(std::string_view text) {
-  NpyHeader header;
+// From the text of the header, a Python dictionary.
+absl::StatusOr<ArrayHeader> Parse(std::string_view text) {
+  ArrayHeader header;
   if (absl::Status status = ParseType(ValueOf(text, "'descr'"), header); !status.ok())
     return status;
   const std::string_view order = ValueOf(text, "'fortran_order'");
@@ -80,17 +83,45 @@ absl::StatusOr<NpyHeader> ParseNpyHeader(std::string_view text) {
   if (!Inside(ValueOf(text, "'shape'"), '(', ')', inside) || !ParseShape(inside, shape)) {
     return absl::InvalidArgumentError("has a damaged header: no shape");
   }
-  if (shape.empty() || shape.size() > 2) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("is an array of ", shape.size(), " dimensions; a table has rows and columns"));
+  if (absl::Status status = SetDims(std::move(shape), header); !status.ok()) return status;
+  return header;
+}
+
+// Takes magic, version and header text.
+absl::StatusOr<std::string> ReadHeaderText(Input& input) {
+  std::string start(12, '\0');
+  const auto got = input.Read(std::span(start.data(), 8));
+  if (!got.ok()) return got.status();
+  const bool long_length = *got == 8 && start[6] >= 2;  // versions 2 and 3
+  const std::size_t length_bytes = long_length ? 4 : 2;
+  const auto more = input.Read(std::span(start.data() + 8, length_bytes));
+  if (!more.ok()) return more.status();
+  if (*got < 8 || *more < length_bytes) return FileError(input.name(), "ends within its header");
+  std::size_t length = 0;
+  for (std::size_t i = 0; i < length_bytes; ++i) {
+    length |= static_cast<std::size_t>(static_cast<unsigned char>(start[8 + i])) << (8 * i);
   }
-  header.rows = shape[0];
-  header.cols = shape.size() == 2 ? shape[1] : 1;
-  if (header.cols > 0 &&
-      header.rows > std::numeric_limits<std::int64_t>::max() / header.item_size / header.cols) {
-    return absl::InvalidArgumentError(absl::StrCat("declares ", header.rows, " x ", header.cols,
-                                                   " elements, more than can exist"));
+  if (length > kLongestHeader) {
+    return FileError(input.name(),
+                     absl::StrCat("declares a header of ", length, " bytes: damaged"));
   }
+  std::string text(length, '\0');
+  const auto filled = input.Read(text);
+  if (!filled.ok()) return filled.status();
+  if (*filled < length) return FileError(input.name(), "ends within its header");
+  return text;
+}
+
+}  // namespace
+
+absl::StatusOr<ArrayHeader> ReadNpyHeader(Input& input) {
+  const auto start = input.Peek(kNpyMagic.size());
+  if (!start.ok()) return start.status();
+  if (*start != kNpyMagic) return FileError(input.name(), "is not an .npy array");
+  const auto text = ReadHeaderText(input);
+  if (!text.ok()) return text.status();
+  auto header = Parse(*text);
+  if (!header.ok()) return FileError(input.name(), std::string(header.status().message()));
   return header;
 }
 

@@ -5,13 +5,18 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "client/cli/io/image_shape.h"
 #include "client/table.h"
 
 namespace millrace::cli {
+
+// The most columns that an array, or an image, may have.
+inline constexpr std::int64_t kMostColumns = 1 << 20;
 
 enum class Header {
   kAuto,  // the first line is a header when none of its fields is a number
@@ -38,6 +43,12 @@ class TableReader {
   // Number of columns that are read, at least 1.
   int cols() const { return cols_; }
 
+  // Number of rows, where it is known without reading them.
+  std::optional<std::int64_t> rows() const { return rows_; }
+
+  // The size of the images that the first columns are; nothing for tables that are not images.
+  const std::optional<ImageShape>& image_shape() const { return image_shape_; }
+
   // The next rows, at most `max_rows` (at least 1); none at the end.
   virtual absl::StatusOr<client::Table> Read(std::int64_t max_rows) = 0;
 
@@ -49,10 +60,13 @@ class TableReader {
 
   std::vector<std::string> column_names_;
   int cols_ = 0;
+  std::optional<std::int64_t> rows_;
+  std::optional<ImageShape> image_shape_;
 };
 
-// Opens a CSV (plain or gzip), NPY or NPZ file, told by its content, or standard input for "-" (not
-// NPZ, which cannot be read in one go). An error for a table without rows or columns.
+// Opens a CSV, NPY or IDX file (plain or gzip), an NPZ archive, a PNG file or a folder of them,
+// told by the content; "-" is standard input (CSV, NPY or IDX). An error for a table without rows
+// or columns.
 absl::StatusOr<std::unique_ptr<TableReader>> OpenTable(const std::string& path,
                                                        const ReadOptions& options);
 
@@ -60,6 +74,9 @@ absl::StatusOr<std::unique_ptr<TableReader>> OpenTable(const std::string& path,
 // `cols` nameless columns; all of them for an empty `wanted`. The message does not name the file.
 absl::StatusOr<std::vector<int>> ResolveColumns(const std::vector<std::string>& wanted,
                                                 const std::vector<std::string>& names, int cols);
+
+// The names of a table's columns: its own, or x0, x1, …
+std::vector<std::string> NamesOf(const std::vector<std::string>& names, int cols);
 
 }  // namespace millrace::cli
 

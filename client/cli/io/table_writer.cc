@@ -8,8 +8,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "client/cli/io/array_header.h"
 #include "client/cli/io/file_error.h"
-#include "client/cli/io/npy_header.h"
 #include "client/cli/io/number.h"
 #include "client/cli/io/output.h"
 
@@ -123,6 +123,8 @@ absl::StatusOr<std::unique_ptr<TableWriter>> OpenWriter(const std::string& path,
     if (absl::EndsWith(path, end))
       return FileError(path, "compressed files and archives are read only");
   }
+  if (format == Format::kAuto && absl::EndsWith(path, ".png"))
+    return FileError(path, "pictures are written by `sample` and `interpolate` only");
   if (format == Format::kAuto) format = FormatOf(path);
   auto output = Output::Open(path);
   if (!output.ok()) return output.status();

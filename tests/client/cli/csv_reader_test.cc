@@ -192,7 +192,7 @@ TEST_F(Csv, RefusesWhatIsNoFile) {
   EXPECT_TRUE(IsFileError(none));
   EXPECT_THAT(std::string(none.message()), HasSubstr("No such file"));
   EXPECT_THAT(std::string(ReadPath(folder_.Path("")).status().message()),
-              HasSubstr("is a directory"));
+              HasSubstr("holds no file whose name ends in .png"));
 }
 
 TEST(ParseNumber, IsStrictAndKeepsEveryBit) {

@@ -8,6 +8,7 @@
 #include <zip.h>
 #include <zlib.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -15,6 +16,11 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/cli/io/file_error.h"
+#include "client/cli/io/table_reader.h"
+#include "client/table.h"
 
 namespace millrace::cli {
 
@@ -58,6 +64,31 @@ class TempFolder {
   std::string path_;
 };
 
+// All rows, read in pieces of at most two.
+inline absl::StatusOr<client::Table> ReadAll(TableReader& reader) {
+  client::Table all{reader.column_names(), 0, reader.cols(), {}};
+  while (true) {
+    auto piece = reader.Read(2);
+    if (!piece.ok()) return piece.status();
+    if (piece->rows == 0) return all;
+    all.rows += piece->rows;
+    all.values.insert(all.values.end(), piece->values.begin(), piece->values.end());
+  }
+}
+inline absl::StatusOr<client::Table> ReadAll(const std::string& path,
+                                             const ReadOptions& options = {}) {
+  auto reader = OpenTable(path, options);
+  if (!reader.ok()) return reader.status();
+  return ReadAll(**reader);
+}
+
+// The message of an error, which must lie in a file.
+template <typename T>
+std::string ErrorOf(const absl::StatusOr<T>& result) {
+  EXPECT_TRUE(IsFileError(result.status())) << result.status();
+  return std::string(result.status().message());
+}
+
 // An .npy file of version 1.0 with this dictionary and these bytes of elements.
 inline std::string Npy(const std::string& dictionary, const std::string& elements) {
   const std::string text = dictionary + "\n";
@@ -70,6 +101,16 @@ inline std::string Npy(const std::string& dictionary, const std::string& element
 template <typename T>
 std::string Bytes(const std::vector<T>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
+}
+
+// An IDX file of these dimensions, element type and elements.
+inline std::string Idx(const std::vector<std::uint32_t>& dims, const std::string& elements,
+                       unsigned type = 8) {
+  std::string bytes = {'\0', '\0', static_cast<char>(type), static_cast<char>(dims.size())};
+  for (const std::uint32_t dim : dims) {
+    for (const int shift : {24, 16, 8, 0}) bytes += static_cast<char>(dim >> shift);
+  }
+  return bytes + elements;
 }
 
 }  // namespace millrace::cli

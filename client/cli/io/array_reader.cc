@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/cli/io/npy_reader.h"
+#include "client/cli/io/array_reader.h"
 
 #include <algorithm>
 #include <bit>
@@ -9,15 +9,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/io/file_error.h"
 #include "client/cli/io/number.h"
 
 namespace millrace::cli {
 namespace {
 
-constexpr std::int64_t kMostColumns = 1 << 20;
 constexpr std::int64_t kBlockBytes = 4 << 20;
-constexpr std::size_t kLongestHeader = 1 << 20;
 
 static_assert(std::endian::native == std::endian::little);
 
@@ -40,7 +39,7 @@ double As(const char* bytes) {
 
 using Decoder = double (*)(const char*);
 
-Decoder DecoderFor(const NpyHeader& header) {
+Decoder DecoderFor(const ArrayHeader& header) {
   const bool floating = header.kind == 'f';
   const bool is_signed = header.kind == 'i';
   switch (header.item_size) {
@@ -68,59 +67,58 @@ void ReverseItems(std::vector<char>& bytes, std::size_t size, int item_size) {
   }
 }
 
-// Takes magic, version and header text.
-absl::StatusOr<std::string> ReadHeaderText(Input& input) {
-  std::string start(12, '\0');
-  const auto got = input.Read(std::span(start.data(), 8));
-  if (!got.ok()) return got.status();
-  const bool long_length = *got == 8 && start[6] >= 2;  // versions 2 and 3
-  const std::size_t length_bytes = long_length ? 4 : 2;
-  const auto more = input.Read(std::span(start.data() + 8, length_bytes));
-  if (!more.ok()) return more.status();
-  if (*got < 8 || *more < length_bytes) return FileError(input.name(), "ends within its header");
-  std::size_t length = 0;
-  for (std::size_t i = 0; i < length_bytes; ++i) {
-    length |= static_cast<std::size_t>(static_cast<unsigned char>(start[8 + i])) << (8 * i);
+// Where the element stands among those of one row in Fortran order that is `position` in C order.
+std::int64_t FortranPosition(std::int64_t position, const ArrayHeader& header) {
+  std::int64_t step = header.cols;
+  std::int64_t at = 0;
+  for (std::size_t k = header.dims.size() - 1; k > 0; --k) {
+    step /= header.dims[k];
+    at += position % header.dims[k] * step;
+    position /= header.dims[k];
   }
-  if (length > kLongestHeader) {
-    return FileError(input.name(),
-                     absl::StrCat("declares a header of ", length, " bytes: damaged"));
-  }
-  std::string text(length, '\0');
-  const auto filled = input.Read(text);
-  if (!filled.ok()) return filled.status();
-  if (*filled < length) return FileError(input.name(), "ends within its header");
-  return text;
+  return at;
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<TableReader>> NpyReader::Open(Input input,
-                                                             const ReadOptions& options) {
-  const auto start = input.Peek(kNpyMagic.size());
-  if (!start.ok()) return start.status();
-  if (*start != kNpyMagic) return FileError(input.name(), "is not an .npy array");
-  const auto text = ReadHeaderText(input);
-  if (!text.ok()) return text.status();
-  const auto header = ParseNpyHeader(*text);
-  if (!header.ok()) return FileError(input.name(), std::string(header.status().message()));
-  if (header->rows == 0 || header->cols == 0 || header->cols > kMostColumns) {
-    return FileError(input.name(), absl::StrCat("is ", header->rows, " x ", header->cols,
-                                                "; at least one row and 1 to ", kMostColumns,
-                                                " columns are needed"));
-  }
-  auto positions = ResolveColumns(options.columns, {}, static_cast<int>(header->cols));
+absl::StatusOr<std::unique_ptr<TableReader>> ArrayReader::OpenNpy(Input input,
+                                                                  const ReadOptions& options) {
+  auto header = ReadNpyHeader(input);
+  if (!header.ok()) return header.status();
+  return Open(std::move(input), *std::move(header), options);
+}
+
+absl::StatusOr<std::unique_ptr<TableReader>> ArrayReader::OpenIdx(Input input,
+                                                                  const ReadOptions& options) {
+  if (!options.key.empty())
+    return FileError(input.name(), "--key is for .npz archives, this is IDX");
+  auto header = ReadIdxHeader(input);
+  if (!header.ok()) return header.status();
+  return Open(std::move(input), *std::move(header), options);
+}
+
+absl::StatusOr<std::unique_ptr<TableReader>> ArrayReader::Open(Input input, ArrayHeader header,
+                                                               const ReadOptions& options) {
+  auto positions = ResolveColumns(options.columns, {}, static_cast<int>(header.cols));
   if (!positions.ok()) return FileError(input.name(), std::string(positions.status().message()));
-  std::unique_ptr<NpyReader> reader(new NpyReader(std::move(input), *header));
+  std::unique_ptr<ArrayReader> reader(new ArrayReader(std::move(input), std::move(header)));
   reader->positions_ = *std::move(positions);
-  reader->cols_ = static_cast<int>(reader->positions_.size());
-  if (header->fortran_order) {
-    if (absl::Status status = reader->LoadFortran(); !status.ok()) return status;
-  }
+  if (absl::Status status = reader->Start(options); !status.ok()) return status;
   return reader;
 }
 
-absl::Status NpyReader::ReadElements(std::int64_t count, std::vector<double>& out) {
+absl::Status ArrayReader::Start(const ReadOptions& options) {
+  cols_ = static_cast<int>(positions_.size());
+  rows_ = header_.rows;
+  if (options.columns.empty()) image_shape_ = header_.image_shape;
+  for (const int position : positions_) {
+    offsets_.push_back(header_.fortran_order ? header_.rows * FortranPosition(position, header_)
+                                             : position);
+  }
+  return header_.fortran_order ? LoadFortran() : absl::OkStatus();
+}
+
+absl::Status ArrayReader::ReadElements(std::int64_t count, std::vector<double>& out) {
   const Decoder decode = DecoderFor(header_);
   const std::int64_t block = kBlockBytes / header_.item_size;
   for (std::int64_t done = 0; done < count; done += block) {
@@ -131,7 +129,7 @@ absl::Status NpyReader::ReadElements(std::int64_t count, std::vector<double>& ou
     if (!got.ok()) return got.status();
     if (*got < size) {
       return FileError(input_.name(),
-                       absl::StrCat("ends before the ", header_.rows, " x ", header_.cols,
+                       absl::StrCat("ends before the ", absl::StrJoin(header_.dims, " x "),
                                     " elements that its header declares"));
     }
     if (header_.big_endian) ReverseItems(bytes_, size, header_.item_size);
@@ -142,13 +140,13 @@ absl::Status NpyReader::ReadElements(std::int64_t count, std::vector<double>& ou
   return absl::OkStatus();
 }
 
-absl::Status NpyReader::LoadFortran() {
+absl::Status ArrayReader::LoadFortran() {
   if (absl::Status status = ReadElements(header_.rows * header_.cols, elements_); !status.ok())
     return status;
   return CheckEnd();
 }
 
-absl::Status NpyReader::CheckEnd() {
+absl::Status ArrayReader::CheckEnd() {
   char byte = 0;
   const auto got = input_.Read(std::span(&byte, 1));
   if (!got.ok()) return got.status();
@@ -157,18 +155,16 @@ absl::Status NpyReader::CheckEnd() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<client::Table> NpyReader::Read(std::int64_t max_rows) {
+absl::StatusOr<client::Table> ArrayReader::Read(std::int64_t max_rows) {
   client::Table table = EmptyTable();
   const std::int64_t fitting = std::max<std::int64_t>(1, kBlockBytes / 8 / header_.cols);
   table.rows = std::min({max_rows, fitting, header_.rows - rows_read_});
   if (table.rows == 0) return table;
-  // Element (row, column) of the rows at hand is elements_[row * row_step + column * col_step].
+  // Column i of a row at hand is elements_[row * row_step + offsets_[i]].
   std::int64_t row_step = header_.cols;
-  std::int64_t col_step = 1;
   std::int64_t first = 0;
   if (header_.fortran_order) {
     row_step = 1;
-    col_step = header_.rows;
     first = rows_read_;
   } else {
     elements_.clear();
@@ -176,11 +172,11 @@ absl::StatusOr<client::Table> NpyReader::Read(std::int64_t max_rows) {
       return status;
   }
   for (std::int64_t r = 0; r < table.rows; ++r) {
-    for (const int c : positions_) {
+    for (std::size_t i = 0; i < offsets_.size(); ++i) {
       const double value =
-          elements_[static_cast<std::size_t>((first + r) * row_step + c * col_step)];
+          elements_[static_cast<std::size_t>((first + r) * row_step + offsets_[i])];
       if (!std::isfinite(value)) {
-        return FileError(absl::StrCat(Location(rows_read_ + r), ", column ", c),
+        return FileError(absl::StrCat(Location(rows_read_ + r), ", column ", positions_[i]),
                          absl::StrCat(FormatNumber(value), " is not a finite number"));
       }
       table.values.push_back(value);
@@ -193,7 +189,7 @@ absl::StatusOr<client::Table> NpyReader::Read(std::int64_t max_rows) {
   return table;
 }
 
-std::string NpyReader::Location(std::int64_t row) const {
+std::string ArrayReader::Location(std::int64_t row) const {
   return absl::StrCat(input_.name(), ", row ", row);
 }
 

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/cli/commands/picture_flags.h"
+
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace millrace::cli {
+
+void PictureFlags::AddTo(CLI::App& command) {
+  constexpr char kGroup[] = "Pictures (of models of images, to an --output that ends in .png)";
+  command
+      .add_option_function<std::string>(
+          "--image", [](const std::string&) {},
+          "Size of an image, e.g. 28x28 (grey) or 32x32x3; default: that of the input's images")
+      ->check([this](const std::string& text) {
+        const auto parsed = ParseImageShape(text);
+        if (parsed.ok()) shape = *parsed;
+        return std::string(parsed.status().message());
+      })
+      ->type_name("HxW[xC]")
+      ->group(kGroup);
+  AddInteger<int>(command, "--across", "Images side by side", 1, 1 << 20, [this](int value) {
+    across = value;
+  })->group(kGroup);
+}
+
+absl::StatusOr<bool> PictureFlags::Wanted(const OutputFlags& output) const {
+  const bool wanted = output.format == Format::kAuto && absl::EndsWith(output.path, ".png");
+  if (!wanted && (shape || across > 0)) {
+    return absl::InvalidArgumentError(
+        "--image and --across are for pictures; name an --output that ends in .png");
+  }
+  return wanted;
+}
+
+absl::StatusOr<ImageShape> PictureFlags::ShapeFor(int cols,
+                                                  const std::optional<ImageShape>& input) const {
+  const std::optional<ImageShape>& chosen = shape ? shape : input;
+  if (!chosen) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a picture needs the size of an image; name it with --image HxW or HxWxC, for "
+                     "the ",
+                     cols, " columns of the model"));
+  }
+  if (chosen->cols() != cols) {
+    return absl::InvalidArgumentError(absl::StrCat("images of ", ToText(*chosen), " have ",
+                                                   chosen->cols(), " numbers, the model has ", cols,
+                                                   " columns; name their size with --image"));
+  }
+  return *chosen;
+}
+
+}  // namespace millrace::cli

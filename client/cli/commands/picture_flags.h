@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pictures of rows that are images.
+#ifndef MILLRACE_CLIENT_CLI_COMMANDS_PICTURE_FLAGS_H_
+#define MILLRACE_CLIENT_CLI_COMMANDS_PICTURE_FLAGS_H_
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "client/cli/commands/command.h"
+#include "client/cli/io/image_shape.h"
+#include "client/cli/io/table_writer.h"
+
+namespace millrace::cli {
+
+// --image and --across, of commands whose output may be a PNG.
+struct PictureFlags {
+  std::optional<ImageShape> shape;
+  int across = 0;  // images side by side; 0: not given
+
+  void AddTo(CLI::App& command);
+
+  // Whether the output is a picture: a file whose name ends in .png, and no --format.
+  // INVALID_ARGUMENT for one of these flags where it is none.
+  absl::StatusOr<bool> Wanted(const OutputFlags& output) const;
+
+  // The size of images of so many columns: what --image says, else that of the input's images.
+  // INVALID_ARGUMENT where neither is there or does not fit.
+  absl::StatusOr<ImageShape> ShapeFor(int cols, const std::optional<ImageShape>& input = {}) const;
+};
+
+}  // namespace millrace::cli
+
+#endif  // MILLRACE_CLIENT_CLI_COMMANDS_PICTURE_FLAGS_H_

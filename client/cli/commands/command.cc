@@ -121,7 +121,7 @@ void InputFlags::AddRowsTo(CLI::App& command) {
   command
       .add_option_function<std::string>(
           "--rows", [](const std::string&) {},
-          "Rows to use, counted from 0, END left out; default: all")
+          "Rows BEGIN to END - 1, counted from 0, either of which may be left out; default: all")
       ->check([this](const std::string& text) {
         const auto range = ParseRowRange(text);
         if (range.ok()) rows = *range;

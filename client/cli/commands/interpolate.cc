@@ -151,7 +151,7 @@ void AddInterpolateCommand(CLI::App& app, absl::Status& result) {
   flags->given.AddTo(*command, "The condition of the path, instead of that of both rows");
   flags->server.AddTo(*command);
   flags->output.AddTo(*command);
-  flags->picture.AddTo(*command);
+  flags->picture.AddTo(*command, "default: that of the input's images", "default: all");
   command->callback([flags, &result] { result = Run(*flags); });
 }
 

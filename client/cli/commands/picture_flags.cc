@@ -8,12 +8,13 @@
 
 namespace millrace::cli {
 
-void PictureFlags::AddTo(CLI::App& command) {
+void PictureFlags::AddTo(CLI::App& command, const std::string& image_default,
+                         const std::string& across_default) {
   constexpr char kGroup[] = "Pictures (of models of images, to an --output that ends in .png)";
   command
       .add_option_function<std::string>(
           "--image", [](const std::string&) {},
-          "Size of an image, e.g. 28x28 (grey) or 32x32x3; default: that of the input's images")
+          absl::StrCat("Size of an image, e.g. 28x28 (grey) or 32x32x3; ", image_default))
       ->check([this](const std::string& text) {
         const auto parsed = ParseImageShape(text);
         if (parsed.ok()) shape = *parsed;
@@ -21,9 +22,9 @@ void PictureFlags::AddTo(CLI::App& command) {
       })
       ->type_name("HxW[xC]")
       ->group(kGroup);
-  AddInteger<int>(command, "--across", "Images side by side", 1, 1 << 20, [this](int value) {
-    across = value;
-  })->group(kGroup);
+  AddInteger<int>(command, "--across", absl::StrCat("Images side by side; ", across_default), 1,
+                  1 << 20, [this](int value) { across = value; })
+      ->group(kGroup);
 }
 
 absl::StatusOr<bool> PictureFlags::Wanted(const OutputFlags& output) const {

@@ -4,13 +4,12 @@
 #define MILLRACE_CLIENT_CLI_COMMANDS_PICTURE_FLAGS_H_
 
 #include <CLI/CLI.hpp>
-#include <memory>
 #include <optional>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "client/cli/commands/command.h"
 #include "client/cli/io/image_shape.h"
-#include "client/cli/io/table_writer.h"
 
 namespace millrace::cli {
 
@@ -19,7 +18,9 @@ struct PictureFlags {
   std::optional<ImageShape> shape;
   int across = 0;  // images side by side; 0: not given
 
-  void AddTo(CLI::App& command);
+  // The texts say what holds where they are not given.
+  void AddTo(CLI::App& command, const std::string& image_default,
+             const std::string& across_default);
 
   // Whether the output is a picture: a file whose name ends in .png, and no --format.
   // INVALID_ARGUMENT for one of these flags where it is none.

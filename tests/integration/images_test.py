@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images through the tool and a real server: read from every kind of file, drawn as pictures."""
+
+import csv
+import gzip
+import io
+import struct
+import unittest
+import zlib
+
+import numpy
+from harness import QUICK, Case
+
+SHAPE = (1500, 5, 4)  # images, lines, pixels of a line
+GAP = 2  # pixels between images of a grid
+
+
+def write_idx(path, array):
+    """An array of unsigned bytes, as MNIST comes; compressed where the name ends in .gz."""
+    data = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    data += array.tobytes()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+def write_png(path, image):
+    """A grey image [lines, pixels]."""
+    def chunk(kind, data):
+        return (struct.pack(">I", len(data)) + kind + data
+                + struct.pack(">I", zlib.crc32(kind + data)))
+    header = struct.pack(">IIBBBBB", image.shape[1], image.shape[0], 8, 0, 0, 0, 0)
+    lines = b"".join(b"\0" + line.tobytes() for line in image)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+                     + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))
+
+
+def paeth(left, up, corner):
+    distances = [(abs(up - corner), 0, left), (abs(left - corner), 1, up),
+                 (abs(left + up - 2 * corner), 2, corner)]
+    return min(distances)[2]
+
+
+def read_png(path):
+    """The grey image of 8 bits in a file, [lines, pixels]; not interlaced."""
+    data, at, packed = path.read_bytes(), 8, b""
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at:at + 8])
+        if kind == b"IHDR":
+            width, height, *how = struct.unpack(">IIBBBBB", data[at + 8:at + 21])
+            assert how == [8, 0, 0, 0, 0], how
+        elif kind == b"IDAT":
+            packed += data[at + 8:at + 8 + size]
+        at += size + 12
+    stored = numpy.frombuffer(zlib.decompress(packed), numpy.uint8).reshape(height, width + 1)
+    image = numpy.zeros((height + 1, width + 1), int)  # a line and a column of 0 before it
+    for y, (kind, *line) in enumerate(stored.tolist(), 1):
+        for x, value in enumerate(line, 1):
+            left, up, corner = image[y, x - 1], image[y - 1, x], image[y - 1, x - 1]
+            guess = (0, left, up, (left + up) // 2, paeth(left, up, corner))[kind]
+            image[y, x] = (value + guess) % 256
+    return image[1:, 1:]
+
+
+def rows_of(text, columns):
+    """The images that a CSV holds in its columns from one to another, as bytes."""
+    rows = list(csv.reader(io.StringIO(text)))[1:]
+    values = numpy.array([row[columns] for row in rows], float)
+    return numpy.floor(numpy.clip(values, 0, 255) + 0.5).astype(int).reshape(-1, *SHAPE[1:])
+
+
+def grid_of(images, across):
+    lines = -(-len(images) // across)
+    height, width = SHAPE[1] + GAP, SHAPE[2] + GAP
+    grid = numpy.full((lines * height - GAP, across * width - GAP), 128)
+    for i, image in enumerate(images):
+        y, x = i // across * height, i % across * width
+        grid[y:y + SHAPE[1], x:x + SHAPE[2]] = image
+    return grid
+
+
+class Images(Case):
+    def setUp(self):
+        super().setUp()
+        random = numpy.random.default_rng(3)
+        self.labels = random.integers(2, size=SHAPE[0]).astype(numpy.uint8)
+        mean = numpy.where(self.labels[:, None, None] == 1, 180, 70)
+        noise = random.normal(scale=20, size=SHAPE)
+        self.images = numpy.clip(numpy.rint(mean + noise), 0, 255).astype(numpy.uint8)
+        write_idx(self.folder / "images.gz", self.images)
+        write_idx(self.folder / "labels.gz", self.labels)
+        self.server = self.start_server()
+
+    def ask(self, *arguments, **options):
+        return self.tool(self.server, *arguments, **options)[0]
+
+    def test_everything(self):
+        _, err = self.tool(self.server, "train", "plain", "images.gz", "--rows", "0:1200", *QUICK)
+        self.assertIn("accepted 1200 rows of 20 columns", err)
+        _, err = self.tool(self.server, "train", "labelled", "images.gz", "--labels", "labels.gz",
+                           "--categorical", "label", *QUICK)
+        self.assertIn("accepted 1500 rows of 21 columns", err)
+        self.inputs()
+        self.labels_and_ranges()
+        self.grids()
+        self.strips()
+        self.refusals()
+
+    def inputs(self):
+        expected = self.ask("log-prob", "plain", "images.gz")
+        self.assertEqual(1 + SHAPE[0], len(expected.splitlines()))
+        write_idx(self.folder / "images.idx", self.images)
+        numpy.save(self.folder / "images.npy", self.images)
+        numpy.save(self.folder / "floats.npy", numpy.asfortranarray(self.images[..., None] * 1.0))
+        numpy.savez_compressed(self.folder / "images.npz", X=self.images, y=self.labels)
+        numpy.savetxt(self.folder / "table.csv", self.images.reshape(SHAPE[0], -1), delimiter=",")
+        (self.folder / "images").mkdir()
+        for i, image in enumerate(self.images):
+            write_png(self.folder / "images" / f"{i:04}.png", image)
+        for file in ("images.idx", "images.npy", "floats.npy", "images.npz", "table.csv", "images"):
+            with self.subTest(file=file):
+                self.assertEqual(expected, self.ask("log-prob", "plain", file))
+
+    def labels_and_ranges(self):
+        numpy.savetxt(self.folder / "labels.csv", self.labels, fmt="%d")
+        given = ("log-prob", "labelled", "images.gz", "--labels", "labels.csv")
+        lines = self.ask(*given).splitlines()
+        last = self.ask(*given, "--rows", "1200:").splitlines()
+        self.assertEqual(lines[:1] + lines[1 + 1200:], last)
+        numpy.savetxt(self.folder / "other.csv", 1 - self.labels, fmt="%d")
+        right, wrong = (float(self.ask(*given[:-1], file, "--mean").split()[0])
+                        for file in ("labels.csv", "other.csv"))
+        self.assertGreater(right, wrong)
+
+    def grids(self):
+        draw = ("sample", "plain", "-n", "7", "--seed", "5")
+        images = rows_of(self.ask(*draw), slice(None))
+        self.ask(*draw, "--image", "5x4", "-o", "grid.png")
+        numpy.testing.assert_array_equal(grid_of(images, 3), read_png(self.folder / "grid.png"))
+
+        draw = ("sample", "labelled", "-n", "4", "--given", "label=0", "--given", "label=1")
+        images = rows_of(self.ask(*draw), slice(20))
+        self.ask(*draw, "--image", "5x4", "-o", "grid.png")
+        grid = read_png(self.folder / "grid.png")
+        numpy.testing.assert_array_equal(grid_of(images, 4), grid)
+        self.assertLess(grid[:5].mean(), grid[7:].mean())
+
+    def strips(self):
+        walk = ("interpolate", "plain", "images.gz", "--rows", "3,8", "--steps", "5")
+        images = rows_of(self.ask(*walk), slice(1, 21))
+        self.ask(*walk, "-o", "strip.png")
+        strip = read_png(self.folder / "strip.png")
+        numpy.testing.assert_array_equal(grid_of(images, 5), strip)
+        numpy.testing.assert_allclose(self.images[8], strip[:, -4:], atol=1)
+
+    def refusals(self):
+        for says, status, *arguments in (
+                ("images of 4 x 4 x 1 have 16 numbers, the model has 20 columns", 1, "sample",
+                 "plain", "-n", "1", "--image", "4x4", "-o", "no.png"),
+                ("--image", 1, "sample", "plain", "-n", "1", "-o", "no.png"),
+                ("--image", 2, "sample", "plain", "-n", "1", "--image", "4by4", "-o", "no.png"),
+                ("holds 1500 labels for the 1 rows of images/0000.png", 3, "train", "no",
+                 "images/0000.png", "--labels", "labels.gz"),
+                ("has 1500 rows, too few for rows 0:1501", 3, "log-prob", "plain", "images.gz",
+                 "--rows", "0:1501")):
+            with self.subTest(arguments=arguments):
+                self.assertIn(says, self.tool(self.server, *arguments, status=status)[1])
+        self.assertFalse((self.folder / "no.png").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/io/array_header.h"
 #include "client/cli/io/file_error.h"
@@ -19,11 +20,12 @@ absl::Status CheckType(unsigned type) {
   if (type == kUnsignedByte) return absl::OkStatus();
   constexpr std::string_view kOthers = "\x09\x0b\x0c\x0d\x0e";
   const bool known = kOthers.find(static_cast<char>(type)) != std::string_view::npos;
-  return absl::InvalidArgumentError(absl::StrFormat(
-      known ? "is an IDX file of element type 0x%02X; unsigned bytes (0x08) are read"
-            : "begins with two bytes of 0 like an IDX file, but 0x%02X is no type of elements; "
-              "unsigned bytes (0x08) are read",
-      type));
+  const std::string name = absl::StrFormat("0x%02X", type);
+  return absl::InvalidArgumentError(
+      absl::StrCat(known ? absl::StrCat("is an IDX file of element type ", name)
+                         : absl::StrCat("begins with two bytes of 0 like an IDX file, but ", name,
+                                        " is no type of elements"),
+                   "; unsigned bytes (0x08) are read"));
 }
 
 // Fills `bytes`, or says that the file ends.

@@ -65,9 +65,9 @@ class Decoder {
     const auto shape = Shape();
     if (!shape.ok()) return shape.status();
     Picture picture{*shape, std::vector<unsigned char>(static_cast<std::size_t>(shape->cols()))};
-    std::vector<png_bytep> lines;
-    const std::int64_t stride = std::int64_t{shape->width} * shape->channels;
-    for (int y = 0; y < shape->height; ++y) lines.push_back(picture.pixels.data() + y * stride);
+    std::vector<png_bytep> lines(static_cast<std::size_t>(shape->height));
+    const std::size_t stride = picture.pixels.size() / lines.size();
+    for (std::size_t y = 0; y < lines.size(); ++y) lines[y] = picture.pixels.data() + y * stride;
     if (!ReadPixels(png_, info_, lines.data())) return Damaged();
     return picture;
   }

@@ -19,7 +19,7 @@ class LabelledReader : public TableReader {
   LabelledReader(NamedReader of, NamedReader labels)
       : of_(std::move(of)), labels_(std::move(labels)) {
     column_names_ = NamesOf(of_.reader->column_names(), of_.reader->cols());
-    column_names_.push_back(kLabel);
+    column_names_.emplace_back(kLabel);
     cols_ = of_.reader->cols() + 1;
     rows_ = of_.reader->rows();
     image_shape_ = of_.reader->image_shape();

@@ -57,13 +57,14 @@ struct DensityFit {
 // which calibrate it, and the other figures are of no rows.
 struct TrainingReport {
   // In standardised units; the user's units are log_unit less (ColumnModel::log_unit).
-  Nats fit;         // rows the weights were fitted to
+  Nats fit;         // rows the weights were fitted to, or enough of them
   Nats validation;  // rows that decided when to stop; after a fallback, of the Gaussian of
                     // the fitted rows alone
   Nats held_out;    // calibration rows
   // A full-covariance Gaussian, by maximum likelihood, of the fitted and the validation rows, on
-  // the calibration rows. It is of the features alone: conditions do not move it.
+  // the calibration rows. It is of the features alone: conditions do not move it. None of images.
   Nats gaussian_held_out;
+  std::int64_t fit_rows = 0;  // rows the weights were fitted to
   double log_unit = 0.0;
   std::int64_t epochs = 0;  // completed
   std::int64_t steps = 0;

@@ -132,9 +132,14 @@ std::vector<LayerSpec> ChainOfStack(const StackSpec& stack, bool conditional) {
 
 absl::Status ValidateImageStack(const StackSpec& stack, const ImageShape& image) {
   MILLRACE_RETURN_IF_ERROR(CheckRange("flow.stack.layers", stack.layers, 1, StackSpec::kMaxLayers));
-  // Every level but the last of RealNVP halves both sides.
-  int most = stack.architecture == Architecture::kGlow ? 0 : 1;
-  for (int side = std::min(image.height, image.width); side >= 2; side /= 2) ++most;
+  // Glow halves both sides at every level, RealNVP at all but the last, whose checkerboards need
+  // two pixels.
+  const bool glow = stack.architecture == Architecture::kGlow;
+  int most = glow ? 0 : 1;
+  for (int height = image.height, width = image.width;
+       std::min(height, width) >= 2 && (glow || height / 2 * (width / 2) >= 2);
+       height /= 2, width /= 2)
+    ++most;
   if (most == 0)
     return InvalidArgument("flow.image", absl::StrCat(image.height, " x ", image.width),
                            "at least 2 x 2 pixels for Glow");

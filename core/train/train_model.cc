@@ -168,6 +168,7 @@ class Training {
 
   void ReportFit(const FitState& state) {
     TrainingReport& report = model_->report;
+    report.fit_rows = split().fit_rows;
     report.epochs = state.epoch;
     report.steps = state.train.steps;
     report.seconds = state.seconds;
@@ -201,6 +202,8 @@ class Training {
     HeldOut flow, other;
     MILLRACE_ASSIGN_OR_RETURN(flow.validation, LogProb(model_, split().validation()));
     MILLRACE_ASSIGN_OR_RETURN(flow.calibration, LogProb(model_, calibration));
+    // A Gaussian says nothing of images.
+    if (model_->spec.image) return Report(std::move(flow));
     data_->MoveToBinCentres();
     const auto gaussian_of = [&](ConditionedRows<const float> data, double shrinkage) {
       return GaussianModel(*model_, data, shrinkage, backend_, stop_);
@@ -240,11 +243,12 @@ class Training {
     report.fit = NatsOf(fit, report.log_unit);
     report.validation = NatsOf(scores.validation, report.log_unit);
     report.held_out = NatsOf(scores.calibration, report.log_unit);
+    Calibrate(std::move(scores.calibration));
+    if (model_->spec.image) return absl::OkStatus();
     MILLRACE_ASSIGN_OR_RETURN(const Gaussian gaussian,
                               Gaussian::Fit(model_->columns, split().known.view(), stop_));
     report.gaussian_held_out =
         NatsOf(gaussian.LogProb(split().calibration().rows), report.log_unit);
-    Calibrate(std::move(scores.calibration));
     if (report.held_out.mean <
         report.gaussian_held_out.mean - kRounding * std::abs(report.held_out.mean))
       report.warnings.push_back(

@@ -47,10 +47,12 @@ absl::StatusOr<ColumnType> ReadColumnType(const std::string& field, v1::ColumnTy
       return ColumnType::kDiscrete;
     case v1::COLUMN_TYPE_CATEGORICAL:
       return ColumnType::kCategorical;
+    case v1::COLUMN_TYPE_PIXEL:
+      return ColumnType::kPixel;
     default:
       return InvalidArgument(
           field, v1::ColumnType_IsValid(type) ? v1::ColumnType_Name(type) : absl::StrCat(type),
-          "CONTINUOUS, DISCRETE, CATEGORICAL or UNSPECIFIED");
+          "CONTINUOUS, DISCRETE, CATEGORICAL, PIXEL or UNSPECIFIED");
   }
 }
 
@@ -74,8 +76,8 @@ absl::Status CheckRole(const std::string& path, const v1::ColumnSpec& column, Co
     return InvalidArgument(absl::StrCat(path, ".type"), "COLUMN_TYPE_CATEGORICAL",
                            "another type, or the role CONDITION");
   }
-  if (column.type() == v1::COLUMN_TYPE_DISCRETE)
-    return InvalidArgument(absl::StrCat(path, ".type"), "COLUMN_TYPE_DISCRETE",
+  if (column.type() == v1::COLUMN_TYPE_DISCRETE || column.type() == v1::COLUMN_TYPE_PIXEL)
+    return InvalidArgument(absl::StrCat(path, ".type"), v1::ColumnType_Name(column.type()),
                            "CONTINUOUS or CATEGORICAL for a condition");
   for (const auto& [field, set] : {std::pair{".lower_bound", column.has_lower_bound()},
                                    std::pair{".upper_bound", column.has_upper_bound()},
@@ -106,7 +108,8 @@ absl::StatusOr<ColumnSpec> ReadColumn(const std::string& path, const v1::ColumnS
   if (column.has_bin_width()) {
     const std::string field = absl::StrCat(path, ".bin_width");
     MILLRACE_RETURN_IF_ERROR(CheckFinite(field, column.bin_width()));
-    if (column.bin_width() <= 0.0 || spec.type == ColumnType::kContinuous) {
+    if (column.bin_width() <= 0.0 || spec.type == ColumnType::kContinuous ||
+        spec.type == ColumnType::kPixel) {
       return InvalidArgument(field, absl::StrCat(column.bin_width()),
                              "a number above 0, and only for a DISCRETE column");
     }

@@ -30,7 +30,9 @@ constexpr EnumPair<Architecture, v1::Architecture> kArchitectures[] = {
     {Architecture::kPlanar, v1::ARCHITECTURE_PLANAR},
     {Architecture::kRadial, v1::ARCHITECTURE_RADIAL},
     {Architecture::kSylvester, v1::ARCHITECTURE_SYLVESTER},
-    {Architecture::kResidual, v1::ARCHITECTURE_RESIDUAL}};
+    {Architecture::kResidual, v1::ARCHITECTURE_RESIDUAL},
+    {Architecture::kRealNvpImage, v1::ARCHITECTURE_REALNVP_IMAGE},
+    {Architecture::kGlow, v1::ARCHITECTURE_GLOW}};
 
 constexpr EnumPair<Mixing, v1::Mixing> kMixings[] = {{Mixing::kNone, v1::MIXING_NONE},
                                                      {Mixing::kReverse, v1::MIXING_REVERSE},
@@ -70,6 +72,7 @@ absl::StatusOr<StackChoice> ReadStack(const v1::StackSpec& stack) {
   number(stack.bins(), choice.bins);
   number(stack.components(), choice.components);
   number(stack.width(), choice.width);
+  number(stack.levels(), choice.levels);
   if (stack.bound() != 0.0) choice.bound = stack.bound();
   if (!stack.hidden_sizes().empty()) choice.hidden_sizes = ToInts(stack.hidden_sizes());
   if (stack.has_residual()) choice.residual = stack.residual();
@@ -77,6 +80,7 @@ absl::StatusOr<StackChoice> ReadStack(const v1::StackSpec& stack) {
   if (stack.has_batch_norm()) choice.batch_norm = stack.batch_norm();
   if (stack.has_whiten()) choice.whiten = stack.whiten();
   if (stack.has_heavy_tails()) choice.heavy_tails = stack.heavy_tails();
+  if (stack.has_additive()) choice.additive = stack.additive();
   return choice;
 }
 
@@ -84,11 +88,17 @@ void WriteStack(const StackSpec& stack, v1::StackSpec* message) {
   const StackTraits traits = TraitsOf(stack.architecture);
   message->set_architecture(ToProto(kArchitectures, stack.architecture));
   message->set_layers(static_cast<std::uint32_t>(stack.layers));
-  message->set_mixing(ToProto(kMixings, stack.mixing));
-  message->set_act_norm(stack.act_norm);
+  const bool glow = stack.architecture == Architecture::kGlow;
+  if (!glow) message->set_act_norm(stack.act_norm);
   message->set_batch_norm(stack.batch_norm);
-  message->set_whiten(stack.whiten);
-  message->set_heavy_tails(stack.heavy_tails);
+  if (traits.image) {
+    message->set_levels(static_cast<std::uint32_t>(stack.levels));
+    if (glow) message->set_additive(stack.additive);
+  } else {
+    message->set_mixing(ToProto(kMixings, stack.mixing));
+    message->set_whiten(stack.whiten);
+    message->set_heavy_tails(stack.heavy_tails);
+  }
   if (traits.network) {
     for (const int size : stack.hidden_sizes)
       message->add_hidden_sizes(static_cast<std::uint32_t>(size));
@@ -131,6 +141,9 @@ void WriteBase(const BaseSpec& base, v1::BaseSpec* message) {
 
 absl::StatusOr<FlowChoice> ReadFlow(const v1::FlowSpec& flow) {
   FlowChoice choice;
+  if (flow.has_image())
+    choice.image = {ToInt(flow.image().height()), ToInt(flow.image().width()),
+                    ToInt(flow.image().channels())};
   if (flow.has_base()) {
     MILLRACE_ASSIGN_OR_RETURN(choice.base, ReadBase(flow.base()));
   }
@@ -153,6 +166,11 @@ absl::StatusOr<FlowChoice> ReadFlow(const v1::FlowSpec& flow) {
 
 void WriteFlow(const FlowSpec& spec, v1::FlowSpec* message) {
   WriteBase(spec.base, message->mutable_base());
+  if (spec.image) {
+    message->mutable_image()->set_height(static_cast<std::uint32_t>(spec.image->height));
+    message->mutable_image()->set_width(static_cast<std::uint32_t>(spec.image->width));
+    message->mutable_image()->set_channels(static_cast<std::uint32_t>(spec.image->channels));
+  }
   if (spec.stack) WriteStack(*spec.stack, message->mutable_stack());
   if (!spec.chain) return;
   for (const LayerSpec& layer : *spec.chain)

@@ -70,6 +70,13 @@ void WriteNetwork(const NetworkShape& network, v1::Network* message) {
   message->set_activation(ToProto(kActivations, network.activation));
 }
 
+// Of what leaves an image; by default without hidden layers.
+template <typename Message>
+absl::StatusOr<NetworkShape> ReadPriorNetwork(const std::string& path, const Message& message) {
+  if (!message.has_network()) return NetworkShape{.hidden_sizes = {}};
+  return ReadNetwork(path, message.network());
+}
+
 absl::StatusOr<CouplingLayer> ReadCoupling(const std::string& path,
                                            const v1::CouplingLayer& message) {
   CouplingLayer layer;
@@ -84,6 +91,11 @@ absl::StatusOr<CouplingLayer> ReadCoupling(const std::string& path,
   layer.flip = message.flip();
   layer.draw = ToInt(message.draw());
   return layer;
+}
+
+template <typename Message>
+void WritePriorNetwork(const NetworkShape& network, Message* message) {
+  if (!network.hidden_sizes.empty()) WriteNetwork(network, message->mutable_network());
 }
 
 void WriteVector(const VectorBijection& vector, v1::Layer* message) {
@@ -169,6 +181,18 @@ absl::StatusOr<LayerSpec> ReadLayer(const std::string& path, const v1::Layer& me
                                                         message.residual().network()));
       break;
     }
+    case v1::Layer::kSqueeze: {
+      MILLRACE_ASSIGN_OR_RETURN(
+          layer.squeeze.emplace().network,
+          ReadPriorNetwork(absl::StrCat(path, ".squeeze.network"), message.squeeze()));
+      break;
+    }
+    case v1::Layer::kFactorOut: {
+      MILLRACE_ASSIGN_OR_RETURN(
+          layer.factor_out.emplace().network,
+          ReadPriorNetwork(absl::StrCat(path, ".factor_out.network"), message.factor_out()));
+      break;
+    }
     case v1::Layer::TRANSFORM_NOT_SET:
       return InvalidArgument(path, "no transform", "exactly one");
   }
@@ -202,6 +226,10 @@ void WriteLayer(const LayerSpec& layer, v1::Layer* message) {
     WriteVector(*layer.vector, message);
   } else if (layer.residual) {
     WriteNetwork(layer.residual->network, message->mutable_residual()->mutable_network());
+  } else if (layer.squeeze) {
+    WritePriorNetwork(layer.squeeze->network, message->mutable_squeeze());
+  } else if (layer.factor_out) {
+    WritePriorNetwork(layer.factor_out->network, message->mutable_factor_out());
   }
 }
 

@@ -17,9 +17,10 @@ inline constexpr EnumPair<Activation, v1::Activation> kActivations[] = {
     {Activation::kTanh, v1::ACTIVATION_TANH},
     {Activation::kElu, v1::ACTIVATION_ELU}};
 
-inline constexpr EnumPair<Mask, v1::Mask> kMasks[] = {{Mask::kHalf, v1::MASK_HALF},
-                                                      {Mask::kAlternating, v1::MASK_ALTERNATING},
-                                                      {Mask::kRandom, v1::MASK_RANDOM}};
+inline constexpr EnumPair<Mask, v1::Mask> kMasks[] = {
+    {Mask::kHalf, v1::MASK_HALF},         {Mask::kAlternating, v1::MASK_ALTERNATING},
+    {Mask::kRandom, v1::MASK_RANDOM},     {Mask::kCheckerboard, v1::MASK_CHECKERBOARD},
+    {Mask::kChannels, v1::MASK_CHANNELS}, {Mask::kNone, v1::MASK_NONE}};
 
 // INVALID_ARGUMENT naming the field, below `path`, for an unknown enum value or a layer without
 // transform. What is out of range stays so, and is named by the core's own checks.

@@ -24,6 +24,8 @@ v1::ColumnType TypeMessage(ColumnType type) {
       return v1::COLUMN_TYPE_CONSTANT;
     case ColumnType::kCategorical:
       return v1::COLUMN_TYPE_CATEGORICAL;
+    case ColumnType::kPixel:
+      return v1::COLUMN_TYPE_PIXEL;
   }
   return v1::COLUMN_TYPE_UNSPECIFIED;
 }
@@ -142,7 +144,7 @@ void WriteModel(const ServedModel& served, v1::Model* message) {
 }
 
 void WriteReport(const TrainingReport& report, v1::TrainingReport* message) {
-  message->set_fit_rows(static_cast<std::uint64_t>(report.fit.rows));
+  message->set_fit_rows(static_cast<std::uint64_t>(report.fit_rows));
   message->set_validation_rows(static_cast<std::uint64_t>(report.validation.rows));
   message->set_calibration_rows(static_cast<std::uint64_t>(report.held_out.rows));
   message->set_epochs(static_cast<std::uint32_t>(report.epochs));

@@ -101,6 +101,8 @@ void AddStackFlags(CLI::App& command, v1::FlowSpec& flow) {
       ->group(kGroup);
   add_count("--components", "Components of mixtures", &Stack::set_components);
   add_count("--width", "Units of a Sylvester layer", &Stack::set_width);
+  add_count("--levels", "Levels of images, each of half the height and width", &Stack::set_levels);
+  add_switch("--additive", "Glow's couplings shift and do not scale", &Stack::set_additive);
 }
 
 // Residual flows have no choice of it.
@@ -121,9 +123,14 @@ std::string StackText(const v1::StackSpec& stack) {
     absl::StrAppend(&text, ", ", stack.bins(), " bins within ", FormatNumber(stack.bound()));
   if (stack.components() > 0) absl::StrAppend(&text, ", ", stack.components(), " components");
   if (stack.width() > 0) absl::StrAppend(&text, ", width ", stack.width());
-  absl::StrAppend(&text, ", mixing ", Word(v1::Mixing_Name(stack.mixing()), "MIXING_"),
-                  stack.act_norm() ? ", act-norm" : "", stack.batch_norm() ? ", batch-norm" : "",
-                  stack.whiten() ? ", whitened" : "", stack.heavy_tails() ? ", heavy tails" : "");
+  if (stack.levels() > 0)
+    absl::StrAppend(&text, ", ", stack.levels(), stack.levels() == 1 ? " level" : " levels",
+                    stack.additive() ? ", additive" : "");
+  if (stack.mixing() != v1::MIXING_UNSPECIFIED)
+    absl::StrAppend(&text, ", mixing ", Word(v1::Mixing_Name(stack.mixing()), "MIXING_"));
+  absl::StrAppend(&text, stack.act_norm() ? ", act-norm" : "",
+                  stack.batch_norm() ? ", batch-norm" : "", stack.whiten() ? ", whitened" : "",
+                  stack.heavy_tails() ? ", heavy tails" : "");
   return text;
 }
 
@@ -153,6 +160,9 @@ std::string FlowText(const v1::FlowSpec& flow) {
                          ? absl::StrCat("a chain of ", flow.chain().layers_size(),
                                         flow.chain().layers_size() == 1 ? " layer" : " layers")
                          : StackText(flow.stack());
+  if (flow.has_image())
+    absl::StrAppend(&text, ", images of ", flow.image().height(), "x", flow.image().width(), "x",
+                    flow.image().channels());
   if (flow.base().kind() > v1::BASE_KIND_STANDARD_NORMAL)
     absl::StrAppend(&text, ", base ", Word(v1::BaseKind_Name(flow.base().kind()), "BASE_KIND_"));
   return text;

@@ -108,7 +108,13 @@ absl::Status Run(const Flags& flags) {
   const client::Table rows = split->Rows(*ends);
   ImageShape shape;
   if (*picture) {
-    const auto chosen = flags.picture.ShapeFor(rows.cols, (*reader)->image_shape());
+    std::optional<ImageShape> known = (*reader)->image_shape();
+    if (!known && !flags.picture.shape) {
+      const auto described = client.GetModel(model);
+      if (!described.ok()) return described.status();
+      known = ShapeOf(*described);
+    }
+    const auto chosen = flags.picture.ShapeFor(rows.cols, known);
     if (!chosen.ok()) return chosen.status();
     shape = *chosen;
   }

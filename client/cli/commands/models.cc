@@ -98,7 +98,7 @@ absl::Status RunDescribe(const Flags& flags) {
             << CreateTime(*model) << " UTC\n";
   if (!model->state_message().empty()) std::cout << "  " << model->state_message() << '\n';
   std::cout << "  flow                 " << ModelFlowText(*model) << '\n'
-            << ReportText(model->report());
+            << ReportText(model->report(), PixelsOf(model->flow()));
   const v1::CalibrationSummary& calibration = model->calibration();
   std::cout << "  calibration          " << calibration.rows() << " rows; at false-positive rate "
             << FormatNumber(calibration.false_positive_rate()) << " anomalies lie below "

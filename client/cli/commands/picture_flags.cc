@@ -37,8 +37,8 @@ absl::StatusOr<bool> PictureFlags::Wanted(const OutputFlags& output) const {
 }
 
 absl::StatusOr<ImageShape> PictureFlags::ShapeFor(int cols,
-                                                  const std::optional<ImageShape>& input) const {
-  const std::optional<ImageShape>& chosen = shape ? shape : input;
+                                                  const std::optional<ImageShape>& known) const {
+  const std::optional<ImageShape>& chosen = shape ? shape : known;
   if (!chosen) {
     return absl::InvalidArgumentError(
         absl::StrCat("a picture needs the size of an image; name it with --image HxW or HxWxC, for "
@@ -51,6 +51,13 @@ absl::StatusOr<ImageShape> PictureFlags::ShapeFor(int cols,
                                                    " columns; name their size with --image"));
   }
   return *chosen;
+}
+
+std::optional<ImageShape> ShapeOf(const v1::Model& model) {
+  if (!model.flow().has_image()) return std::nullopt;
+  const v1::ImageShape& image = model.flow().image();
+  return ImageShape{static_cast<int>(image.height()), static_cast<int>(image.width()),
+                    static_cast<int>(image.channels())};
 }
 
 }  // namespace millrace::cli

@@ -26,10 +26,13 @@ struct PictureFlags {
   // INVALID_ARGUMENT for one of these flags where it is none.
   absl::StatusOr<bool> Wanted(const OutputFlags& output) const;
 
-  // The size of images of so many columns: what --image says, else that of the input's images.
-  // INVALID_ARGUMENT where neither is there or does not fit.
-  absl::StatusOr<ImageShape> ShapeFor(int cols, const std::optional<ImageShape>& input = {}) const;
+  // The size of images of so many columns: what --image says, else `known`, that of the input's
+  // images or of the model's. INVALID_ARGUMENT where neither is there or does not fit.
+  absl::StatusOr<ImageShape> ShapeFor(int cols, const std::optional<ImageShape>& known) const;
 };
+
+// What a model's rows are images of, if they are.
+std::optional<ImageShape> ShapeOf(const v1::Model& model);
 
 }  // namespace millrace::cli
 

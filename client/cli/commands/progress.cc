@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numbers>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -59,6 +60,7 @@ std::string TrainingText(const v1::TrainingReport& report) {
   text += FigureLine("train", report.train());
   text += FigureLine("validation", report.validation());
   text += FigureLine("held out", report.held_out());
+  if (report.gaussian_held_out().rows() == 0) return text;
   return text + FigureLine("Gaussian, held out", report.gaussian_held_out());
 }
 
@@ -131,8 +133,16 @@ void ScoreProgress::Print(std::int64_t rows, absl::Time now) {
                              Clock(absl::ToInt64Seconds(elapsed))));
 }
 
-std::string ReportText(const v1::TrainingReport& report) {
+std::int64_t PixelsOf(const v1::FlowSpec& flow) {
+  return std::int64_t{flow.image().height()} * flow.image().width() * flow.image().channels();
+}
+
+std::string ReportText(const v1::TrainingReport& report, std::int64_t pixels) {
   std::string text = report.has_density_fit() ? FitText(report) : TrainingText(report);
+  if (pixels > 0)
+    absl::StrAppend(&text, absl::StrFormat("  %-20s %.4f bits per dimension, held out\n", "images",
+                                           -report.held_out().user_nats() / std::numbers::ln2 /
+                                               static_cast<double>(pixels)));
   for (const std::string& warning : report.warnings())
     absl::StrAppend(&text, "  warning: ", warning, "\n");
   return text;

@@ -74,8 +74,12 @@ std::string ProgressLine(const v1::TrainProgress& progress);
 // points/s  0:12 elapsed, 0:48 left".
 std::string FitLine(const v1::TrainProgress& progress);
 
-// Several lines on rows, steps, log-densities and warnings, each ending in '\n'.
-std::string ReportText(const v1::TrainingReport& report);
+// Numbers of an image, of a flow of images; else 0.
+std::int64_t PixelsOf(const v1::FlowSpec& flow);
+
+// Several lines on rows, steps, log-densities and warnings, each ending in '\n'; with the bits per
+// dimension of images of `pixels` numbers, unless those are 0.
+std::string ReportText(const v1::TrainingReport& report, std::int64_t pixels = 0);
 
 }  // namespace millrace::cli
 

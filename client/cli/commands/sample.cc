@@ -122,7 +122,7 @@ absl::Status Run(const Flags& flags) {
   }
   std::optional<ImageShape> shape;
   if (*picture) {
-    const auto chosen = flags.picture.ShapeFor(RowColumns(described));
+    const auto chosen = flags.picture.ShapeFor(RowColumns(described), ShapeOf(described));
     if (!chosen.ok()) return chosen.status();
     shape = *chosen;
   }

@@ -28,7 +28,8 @@ struct Flags {
 absl::Status Run(const Flags& flags) {
   auto reader = flags.input.Open();
   if (!reader.ok()) return reader.status();
-  auto spec = flags.train.SpecFor(flags.name, (*reader)->column_names(), (*reader)->cols());
+  auto spec = flags.train.SpecFor(flags.name, (*reader)->column_names(), (*reader)->cols(),
+                                  (*reader)->image_shape());
   if (!spec.ok()) return spec.status();
   if (absl::Status status =
           flags.conditions.Mark((*reader)->column_names(), (*reader)->cols(), *spec);
@@ -48,7 +49,7 @@ absl::Status Run(const Flags& flags) {
     std::cout << ToJson(*done, true);
   } else {
     std::cout << "model " << done->name() << " version " << done->version() << '\n'
-              << ReportText(done->report());
+              << ReportText(done->report(), PixelsOf(spec->flow()));
   }
   return absl::OkStatus();
 }

@@ -67,6 +67,21 @@ absl::Status SetForColumns(v1::TrainSpec& spec, const std::vector<std::string>& 
   return absl::OkStatus();
 }
 
+// The first columns are pixels, and the flow is one of images unless it is told to be another.
+void SetImage(const ImageShape& shape, v1::TrainSpec& spec) {
+  for (int c = 0; c < shape.cols(); ++c) spec.mutable_columns(c)->set_type(v1::COLUMN_TYPE_PIXEL);
+  const v1::FlowSpec& flow = spec.flow();
+  const v1::Architecture architecture = flow.stack().architecture();
+  const bool of_images = architecture == v1::ARCHITECTURE_UNSPECIFIED ||
+                         architecture == v1::ARCHITECTURE_GLOW ||
+                         architecture == v1::ARCHITECTURE_REALNVP_IMAGE;
+  if (flow.has_chain() || flow.has_image() || !of_images) return;
+  v1::ImageShape* image = spec.mutable_flow()->mutable_image();
+  image->set_height(static_cast<std::uint32_t>(shape.height));
+  image->set_width(static_cast<std::uint32_t>(shape.width));
+  image->set_channels(static_cast<std::uint32_t>(shape.channels));
+}
+
 }  // namespace
 
 void TrainFlags::AddTo(CLI::App& command) {
@@ -117,6 +132,18 @@ void TrainFlags::AddTraining(CLI::App& command) {
 
 void TrainFlags::AddColumns(CLI::App& command) {
   constexpr char kGroup[] = "Columns (nameless ones are x0, x1, ...)";
+  command
+      .add_option_function<std::string>(
+          "--image", [](const std::string&) {},
+          "The first columns are pixels of 8 bits of an image of this size, e.g. 28x28 (grey) or "
+          "32x32x3; otherwise that of the input's images")
+      ->check([this](const std::string& text) {
+        const auto parsed = ParseImageShape(text);
+        if (parsed.ok()) image_ = *parsed;
+        return std::string(parsed.status().message());
+      })
+      ->type_name("HxW[xC]")
+      ->group(kGroup);
   AddNames(command, "--discrete", "Columns whose values lie on a lattice", "NAME,...", discrete_)
       ->group(kGroup);
   AddNames(command, "--continuous", "Columns with a density, even where values repeat", "NAME,...",
@@ -131,14 +158,22 @@ void TrainFlags::AddColumns(CLI::App& command) {
 }
 
 absl::StatusOr<v1::TrainSpec> TrainFlags::SpecFor(const std::string& model,
-                                                  const std::vector<std::string>& names,
-                                                  int cols) const {
+                                                  const std::vector<std::string>& names, int cols,
+                                                  const std::optional<ImageShape>& image) const {
   v1::TrainSpec spec = spec_;
   spec.set_name(model);
+  const std::optional<ImageShape>& shape = image_ ? image_ : image;
   const bool flagged =
       !discrete_.empty() || !continuous_.empty() || !bounds_.empty() || !bin_widths_.empty();
-  if (names.empty() && !flagged) return spec;
+  if (names.empty() && !flagged && !shape) return spec;
   for (const std::string& name : NamesOf(names, cols)) spec.add_columns()->set_name(name);
+  if (shape) {
+    if (shape->cols() > cols)
+      return absl::InvalidArgumentError(absl::StrCat("images of ", ToText(*shape), " have ",
+                                                     shape->cols(), " numbers, the table has ",
+                                                     cols, " columns"));
+    SetImage(*shape, spec);
+  }
   for (const auto& [list, type] : {std::pair(&discrete_, v1::COLUMN_TYPE_DISCRETE),
                                    std::pair(&continuous_, v1::COLUMN_TYPE_CONTINUOUS)}) {
     for (const std::string& name : *list) {

@@ -33,6 +33,12 @@ FlowSpec Glow(ImageShape image, int levels, int layers = 2, int context_dim = 0)
                              .levels = levels}};
 }
 
+FlowSpec RealNvp(ImageShape image, int levels) {
+  FlowSpec spec = Glow(image, levels);
+  spec.stack->architecture = Architecture::kRealNvpImage;
+  return spec;
+}
+
 FlowSpec Chain(ImageShape image, std::vector<LayerSpec> chain) {
   return {.dim = image.height * image.width * image.channels, .image = image, .chain = chain};
 }
@@ -88,6 +94,8 @@ TEST(ImageFlowTest, SpecsThatContradictThemselvesAreRefused) {
            {Glow({4, 4, 1}, 7), "flow.stack.levels"},
            {Glow({4, 4, 1}, 3), "flow.stack.levels"},
            {Glow({4, 4, 1}, 1, 0), "flow.stack.layers"},
+           {RealNvp({3, 3, 1}, 2), "flow.stack.levels"},
+           {Glow({1, 4, 1}, 1), "flow.image"},
            {unconditional, "flow.chain.layers"},
            {uniform, "flow.base"},
            {Chain({4, 4, 1}, {inverse}), chain + ".inverse"},

@@ -13,7 +13,7 @@
 
 namespace millrace {
 
-struct Grid {
+struct Lattice2d {
   double low, high;  // of both columns
   int cells, fine;   // a side, and points a side of a cell
 
@@ -23,7 +23,7 @@ struct Grid {
 };
 
 // The probability of each cell, by the midpoint rule.
-inline std::vector<double> CellProbabilities(const Density& density, const Grid& grid) {
+inline std::vector<double> CellProbabilities(const Density& density, const Lattice2d& grid) {
   const int side = grid.cells * grid.fine;
   const double step = (grid.high - grid.low) / side;
   std::vector<double> cells(grid.cells * grid.cells);
@@ -49,7 +49,7 @@ inline double Sum(const std::vector<double>& values) {
 
 // Pearson's chi-squared of the samples in the cells, those of few samples taken as one, is within
 // five deviations of what it is for samples of these probabilities.
-inline void ExpectSamplesOf(const std::vector<double>& probabilities, const Grid& grid,
+inline void ExpectSamplesOf(const std::vector<double>& probabilities, const Lattice2d& grid,
                             const Rows<double>& samples, int least_cells) {
   const auto total = static_cast<double>(samples.rows());
   std::vector<double> counts(probabilities.size());

@@ -108,7 +108,7 @@ TEST(DefaultDensityTest, IntegratesToOneAndSamplesAsItSays) {
   ASSERT_FALSE(model->report.gaussian_fallback);
   ASSERT_TRUE(model->spec.stack->heavy_tails);
   const auto density = *Density::Create(std::make_shared<Model>(*std::move(model)), *backend);
-  const Grid grid{.low = -3.0, .high = 4.0, .cells = 140, .fine = 5};
+  const Lattice2d grid{.low = -3.0, .high = 4.0, .cells = 140, .fine = 5};
   const std::vector<double> expected = CellProbabilities(*density, grid);
   EXPECT_NEAR(Sum(expected), 1.0, 0.01);
   const auto samples = density->Sample(7, 0, 100'000, 1.0, {});

@@ -53,7 +53,7 @@ class TrainedFamilyTest : public testing::TestWithParam<FamilyCase> {
 };
 
 TEST_P(TrainedFamilyTest, SamplesAreOfADensityThatIntegratesToOne) {
-  const Grid grid{.low = -3.0, .high = 4.0, .cells = 70, .fine = 6};
+  const Lattice2d grid{.low = -3.0, .high = 4.0, .cells = 70, .fine = 6};
   const std::vector<double> expected = CellProbabilities(*density_, grid);
   EXPECT_NEAR(Sum(expected), 1.0, 0.01);
   const auto samples = density_->Sample(7, 0, kSamples, 1.0, {});

@@ -41,7 +41,8 @@ v1::FlowSpec Written(const FlowSpec& spec) {
 }
 
 FlowSpec Chosen(const FlowChoice& choice, std::int64_t rows) {
-  const auto spec = ChooseFlow(choice, rows, /*dim=*/5, /*context_dim=*/0, /*seed=*/1);
+  const int dim = choice.image ? 16 : 5;
+  const auto spec = ChooseFlow(choice, rows, dim, /*context_dim=*/0, /*seed=*/1);
   EXPECT_TRUE(spec.ok()) << spec.status();
   return spec.value_or(FlowSpec());
 }
@@ -60,9 +61,16 @@ FlowChoice OfStack(Architecture architecture) {
   StackChoice& stack = choice.stack;
   stack.architecture = architecture;
   stack.layers = traits.one_layer ? 1 : 3;
-  stack.mixing = Mixing::kRandom;
-  stack.act_norm = stack.batch_norm = true;
-  stack.whiten = stack.heavy_tails = false;
+  stack.batch_norm = true;
+  if (architecture != Architecture::kGlow) stack.act_norm = true;
+  if (traits.image) {
+    choice.image = {4, 4, 1};
+    stack.levels = 2;
+    if (architecture == Architecture::kGlow) stack.additive = true;
+  } else {
+    stack.mixing = Mixing::kRandom;
+    stack.whiten = stack.heavy_tails = false;
+  }
   if (traits.network) stack.hidden_sizes = std::vector<int>{9, 7};
   if (traits.network && !contractive) stack.residual = false;
   if (traits.network && !contractive) stack.activation = Activation::kElu;
@@ -160,7 +168,8 @@ TEST(FlowMessage, EveryLayerIsReadAsItWasWritten) {
   const NetworkShape network{{6, 6, 6}, true, Activation::kElu};
   const ScalarBijection spline{Kind::kRationalQuadratic, 4, 2.5};
   chain.push_back({.autoregressive = AutoregressiveLayer{spline, network}});
-  for (const Mask mask : {Mask::kHalf, Mask::kAlternating, Mask::kRandom})
+  for (const Mask mask : {Mask::kHalf, Mask::kAlternating, Mask::kRandom, Mask::kCheckerboard,
+                          Mask::kChannels, Mask::kNone})
     chain.push_back({.coupling = CouplingLayer{spline, network, mask, /*flip=*/true, /*draw=*/7}});
   chain.push_back({.permutation = PermutationLayer{.reverse = true}});
   chain.push_back({.permutation = PermutationLayer{.draw = 9}});
@@ -176,6 +185,10 @@ TEST(FlowMessage, EveryLayerIsReadAsItWasWritten) {
                        .kind = VectorBijection::Kind::kRotation, .first = 2, .second = 1}});
   chain.push_back(
       {.residual = ResidualLayer{{.hidden_sizes = {8}, .activation = Activation::kTanh}}});
+  chain.push_back({.squeeze = SqueezeLayer{}});
+  chain.push_back({.squeeze = SqueezeLayer{network}});
+  chain.push_back({.factor_out = FactorOutLayer{}});
+  chain.push_back({.factor_out = FactorOutLayer{network}});
   for (std::size_t i = 0, n = chain.size(); i < n; ++i) {
     chain.push_back(chain[i]);
     chain.back().inverse = true;

@@ -18,7 +18,7 @@ ROWS = 5
 SEED = 1  # of parameters; directions have the next
 STACK = {"architecture": "maf", "layers": 2, "hidden_sizes": [6, 5], "residual": False, "mixing": "reverse",
          "activation": "relu", "act_norm": False, "batch_norm": False, "whiten": False, "heavy_tails": False,
-         "mask": "alternating", "bins": 4, "bound": 3.0, "components": 3, "width": 2}
+         "mask": "alternating", "bins": 4, "bound": 3.0, "components": 3, "width": 2, "levels": 2, "additive": False}
 BASE = {"kind": "standard_normal", "components": 3, "low": 0.0, "high": 1.0}
 NETWORK = {"hidden_sizes": [5, 4], "residual": False, "activation": "tanh"}
 RESIDUAL = {"residual": True, "hidden_sizes": [6] * 3, "activation": "tanh"}
@@ -53,6 +53,21 @@ def autoregressive(b, **network):
 
 def vector(kind, width=1, first=0, second=1):
     return {"vector": {"kind": kind, "width": width, "first": first, "second": second}}
+
+
+def image(height, width, channels, described):
+    """The same of rows that are images."""
+    spec, scale, spread = described
+    size = {"height": height, "width": width, "channels": channels}
+    return spec | {"dim": height * width * channels, "image": size}, scale, spread
+
+
+def squeeze(*hidden_sizes, **network):
+    return {"squeeze": {"network": NETWORK | {"hidden_sizes": hidden_sizes} | network}}
+
+
+def factor_out(*hidden_sizes, **network):
+    return {"factor_out": {"network": NETWORK | {"hidden_sizes": hidden_sizes} | network}}
 
 
 def on(low, high):
@@ -123,6 +138,26 @@ CASES = {
     "base_student_t": stack("realnvp", 3, base={"kind": "student_t"}, spread=2.0),
     "base_mixture": stack("maf", 3, 1, layers=1, base={"kind": "normal_mixture"}),
     "base_one_normal": stack("maf", 2, layers=0, base={"kind": "normal_mixture", "components": 1}),
+    "glow": image(4, 4, 1, stack("glow", activation="tanh", scale=0.8)),
+    "glow_odd_channels_relu": image(4, 3, 3, stack("glow", levels=1, layers=1)),
+    "glow_additive_odd": image(5, 4, 2, stack("glow", additive=True, activation="tanh", hidden_sizes=[4], scale=0.8)),
+    "glow_odd_residual": image(3, 7, 1, stack("glow", levels=1, scale=0.7, **RESIDUAL)),
+    "glow_batch_norm_context": image(2, 5, 2, stack("glow", context_dim=2, levels=1, batch_norm=True, activation="elu",
+                                                    scale=0.7)),
+    "realnvp_image": image(4, 6, 1, stack("realnvp-image", activation="tanh", scale=0.7)),
+    "realnvp_image_one_level_relu": image(3, 3, 2, stack("realnvp-image", levels=1, layers=1)),
+    "realnvp_image_odd_residual_context": image(5, 3, 1, stack("realnvp-image", context_dim=2, scale=0.7, **RESIDUAL)),
+    "realnvp_image_norms": image(4, 2, 2, stack("realnvp-image", act_norm=True, batch_norm=True, activation="elu",
+                                                scale=0.5)),
+    "image_chain": image(5, 5, 2, chain(
+        {"norm": {"batch": True}}, {"linear": {"start": "whiten"}}, coupling(SPLINE, "checkerboard", flip=True),
+        squeeze(3), RANDOM, coupling(bijection("affine"), "random"), elementwise("log_tails"), factor_out(4, 3),
+        coupling(bijection("scale"), "channels", flip=True), coupling(bijection("additive"), "half"), scale=0.8)),
+    "image_chain_odd_channels_context": image(3, 2, 3, chain(
+        coupling(bijection("affine"), "channels"), coupling(SPLINE, "none", hidden_sizes=[4]),
+        factor_out(5, 5, 5, residual=True), {"linear": {"start": "rotation"}},
+        coupling(bijection("affine"), "alternating", **RESIDUAL), REVERSE, {"norm": {"batch": False}},
+        coupling(bijection("inverse_affine"), "checkerboard", hidden_sizes=[3]), squeeze(), context_dim=3)),
 }
 
 

@@ -93,15 +93,18 @@ class Autoregressive(Layer):
         return x
 
 
+def moved_columns(seed, layer, dim):
+    order = list(range(dim))
+    if layer["mask"] == "random":
+        order = philox.random_order(dim, seed, (1 << 16) + layer["draw"])
+    first = (lambda i: i % 2 == 0) if layer["mask"] == "alternating" else (lambda i: i < (dim + 1) // 2)
+    return sorted(order[i] for i in range(dim) if first(i) == layer["flip"] or dim == 1)
+
+
 class Coupling(Layer):
     def __init__(self, spec, layer):
-        dim, flip = spec["dim"], layer["flip"]
-        order = list(range(dim))
-        if layer["mask"] == "random":
-            order = philox.random_order(dim, spec["seed"], (1 << 16) + layer["draw"])
-        first = (lambda i: i % 2 == 0) if layer["mask"] == "alternating" else (lambda i: i < (dim + 1) // 2)
-        self.moved = sorted(order[i] for i in range(dim) if first(i) == flip or dim == 1)
-        self.kept = sorted(set(range(dim)) - set(self.moved))
+        self.moved = moved_columns(spec["seed"], layer, spec["dim"])
+        self.kept = sorted(set(range(spec["dim"])) - set(self.moved))
         self.b = layer["bijection"]
         self.count = scalar_maps.count(self.b)
         self.network = Network(layer["network"], len(self.kept), len(self.moved) * self.count, spec["context_dim"])

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+import image_layers
 import philox
 import scalar_maps
 from flow_layers import build
@@ -20,6 +21,40 @@ def bijection(kind, bins=8, bound=5.0):
 
 STACKED = {"made": "affine", "maf": "affine", "iaf": "affine", "maf-mog": "affine", "made-mog": "normal_mixture",
            "nsf-ar": "rational_quadratic", "nice": "additive", "realnvp": "affine", "nsf-c": "rational_quadratic"}
+CONVOLUTION = {"network": {"hidden_sizes": [], "residual": False, "activation": "relu"}}
+
+
+def stacked_image_layers(s, context_dim):
+    """Levels of a pyramid, each of which leaves half of its channels behind, and the prior of what remains."""
+    glow, network = s["architecture"] == "glow", {k: s[k] for k in ("hidden_sizes", "residual", "activation")}
+    layers, act_norm, batch_norm = [], {"norm": {"batch": False}}, {"norm": {"batch": True}}
+
+    def coupling(mask, flip=False, kind="affine", network=network):
+        return {"coupling": {"bijection": bijection(kind), "network": network, "mask": mask, "flip": flip, "draw": 0}}
+
+    def couplings(mask, count):
+        for l in range(count):
+            layers.extend([act_norm] * s["act_norm"] + [coupling(mask, l % 2 == 1)] + [batch_norm] * s["batch_norm"])
+
+    for level in range(s["levels"]):
+        last = level == s["levels"] - 1
+        if glow:
+            layers.append({"squeeze": CONVOLUTION})
+            for _ in range(s["layers"]):
+                layers.extend([batch_norm if s["batch_norm"] else act_norm, {"linear": {"start": "rotation"}},
+                               coupling("channels", kind="additive" if s["additive"] else "affine")])
+        elif last:
+            couplings("checkerboard", s["layers"] + 1)
+        else:
+            couplings("checkerboard", s["layers"])
+            layers.append({"squeeze": CONVOLUTION})
+            couplings("channels", s["layers"])
+        if not last:
+            layers.append({"factor_out": CONVOLUTION})
+    layers.append(act_norm)
+    if context_dim:
+        layers.append(coupling("none", network={"hidden_sizes": [32], "residual": False, "activation": "relu"}))
+    return layers
 
 
 def stacked_layers(s):
@@ -88,12 +123,18 @@ def log_base(spec, p, z):
     return np.logaddexp.reduce(normals + np.log(scalar_maps.softmax(p.get("base.logits", np.zeros((1, 1))))), axis=1)
 
 
+def layers_of(spec):
+    if "image" not in spec:
+        chain = spec["chain"] if "chain" in spec else stacked_layers(spec["stack"])
+        return [build(spec, {"inverse": False} | layer, i) for i, layer in enumerate(chain)]
+    chain = spec["chain"] if "chain" in spec else stacked_image_layers(spec["stack"], spec["context_dim"])
+    return image_layers.build_chain(spec, chain)
+
+
 class Flow:
     def __init__(self, spec):
         self.spec = spec
-        chain = stacked_layers(spec["stack"]) if "stack" in spec else spec["chain"]
-        layers = [build(spec, {"inverse": False} | layer, i) for i, layer in enumerate(chain)]
-        self.layers = [(f"{i}.{layer.kind}.", layer) for i, layer in enumerate(layers)]
+        self.layers = [(f"{i}.{layer.kind}.", layer) for i, layer in enumerate(layers_of(spec))]
         self.shapes = {prefix + name: shape for prefix, layer in self.layers for name, shape in layer.shapes.items()}
         self.shapes |= base_shapes(spec)
 
@@ -107,6 +148,8 @@ class Flow:
     def forward(self, p, x, context):
         """z and log|det dz/dx| of each row."""
         log_det = np.zeros(len(x))
+        if "image" in self.spec:
+            x = image_layers.from_pixels(self.spec, x)
         for prefix, layer in self.layers:
             own = {name: p[prefix + name] for name in layer.shapes}
             x, term = layer.forward(own, x, context)

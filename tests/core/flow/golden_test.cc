@@ -75,7 +75,7 @@ Tolerances TolerancesOf(const Engine& engine) {
 
 TEST(GoldenTest, IndependentImplementation) {
   const auto cases = ReadGoldenCases("flow_golden.json");
-  ASSERT_GE(cases.size(), 50u);
+  ASSERT_GE(cases.size(), 62u);
   for (const auto& json : cases) {
     const GoldenCase golden(json);
     const int dim = golden.flow().dim();

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes peers_golden.json beside itself: log-densities of other libraries' flows, in double, with Millrace's
 parameters: layers and bases that were given them (peer_layers.py), networks whose weights were moved into Millrace's
-layout (peer_networks.py).
+layout (peer_networks.py), flows of images (peer_images.py).
 
 Run by hand with `pip install torch zuko nflows normflows`; the values are committed with the versions that gave them.
 """
@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+import peer_images
 import peer_layers
-from flow_golden import (CASES, LINEAR, QUADRATIC, RANDOM, SPLINE, chain, coupling, drawn, elementwise, inverse, on,
-                         random_rows, stack, vector, write)
-from flow_model import Flow
+from flow_golden import (CASES, LINEAR, QUADRATIC, RANDOM, SPLINE, chain, coupling, drawn, elementwise, image, inverse,
+                         on, random_rows, stack, vector, write)
+from flow_model import Flow, bijection
 from peer_networks import array, nflows_flow, zuko_flow
 
 
@@ -42,6 +43,16 @@ def drawn_case(name, described):
     spec, scale, spread = described
     drawing, p = drawn(Flow(spec), scale)
     return checked(name, spec, spread, p, lambda x, c: peer_layers.log_prob(spec, p, x), drawing)
+
+
+def image_case(name, described):
+    """With z and log_det beside the log-density."""
+    spec, scale, spread = described
+    drawing, p = drawn(Flow(spec), scale)
+    peer = peer_images.Peer(spec, p)
+    result = checked(name, spec, spread, p, lambda x, c: peer.log_prob(x), drawing)
+    z, log_det = peer.forward(np.array(result["x"]))
+    return result | {"z": z.tolist(), "log_det": log_det.tolist()}
 
 
 def base_alone(kind, **base):
@@ -73,6 +84,19 @@ DRAWN = {
 }
 
 
+def glow_block(kind):
+    return ({"norm": {"batch": False}}, {"linear": {"start": "rotation"}},
+            coupling(bijection(kind), "channels", hidden_sizes=[6, 6], activation="relu"))
+
+
+IMAGES = {
+    "normflows_glow_block": image(3, 4, 3, chain(*glow_block("affine"))),
+    "normflows_additive_glow_block": image(3, 3, 4, chain(*glow_block("additive"))),
+    "normflows_glow": image(4, 8, 1, stack("glow", layers=3, hidden_sizes=[6, 6], scale=0.8)),
+    "normflows_realnvp_image": image(4, 6, 2, stack("realnvp-image", scale=0.8)),
+}
+
+
 def main():
     torch.set_default_dtype(torch.float64)
     relu, elu = torch.nn.ReLU, torch.nn.ELU
@@ -94,6 +118,7 @@ def main():
         moved_case("nflows_maf_mog", stack("maf-mog", layers=1, hidden_sizes=[9, 9], activation="tanh"),
                    lambda spec, g: nflows_flow(spec, 6, 1, torch.tanh, g)),
         *(drawn_case(name, described) for name, described in DRAWN.items()),
+        *(image_case(name, described) for name, described in IMAGES.items()),
     ]
     versions = {name: metadata.version(name) for name in ("torch", "zuko", "nflows", "normflows", "numpy")}
     write("peers_golden", versions, cases)

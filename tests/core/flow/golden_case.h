@@ -27,6 +27,7 @@ class GoldenCase {
   const Flow& flow() const { return *flow_; }
   const Point& point() const { return point_; }
   std::uint64_t seed() const { return json_.at("seed"); }
+  bool has(const char* key) const { return json_.contains(key); }
   Rows<double> rows(const char* key, int cols) const;
   std::vector<double> numbers(const char* key) const { return json_.at(key); }
   double derivative(const std::string& of) const { return json_.at("derivatives").at(of); }

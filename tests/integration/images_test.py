@@ -99,6 +99,7 @@ class Images(Case):
                            "--categorical", "label", *QUICK)
         self.assertIn("accepted 1500 rows of 21 columns", err)
         self.inputs()
+        self.flows()
         self.labels_and_ranges()
         self.grids()
         self.strips()
@@ -119,6 +120,23 @@ class Images(Case):
             with self.subTest(file=file):
                 self.assertEqual(expected, self.ask("log-prob", "plain", file))
 
+    def flows(self):
+        """Images are learned by flows of images, unless another is named."""
+        text = self.ask("describe", "plain")
+        self.assertIn("glow, ", text)
+        self.assertIn("images of 5x4x1", text)
+        self.assertRegex(text, r"images +[4-8]\.\d+ bits per dimension, held out")
+        for name, *flags in (("vector", "images.gz", "--flow", "maf"),
+                             ("checkers", "images.gz", "--flow", "realnvp-image", "--levels", "1"),
+                             ("table", "table.csv"), ("shaped", "table.csv", "--image", "5x4")):
+            self.tool(self.server, "train", name, *flags, *QUICK)
+            text = self.ask("describe", name)
+            of_images = name in ("checkers", "shaped")
+            self.assertEqual(of_images, "images of 5x4x1" in text, text)
+            self.assertEqual(name != "table", "from -14.7222" in text, text)
+            values = rows_of(self.ask("sample", name, "-n", "50"), slice(None))
+            self.assertTrue(((values >= 0) & (values <= 255)).all())
+
     def labels_and_ranges(self):
         numpy.savetxt(self.folder / "labels.csv", self.labels, fmt="%d")
         given = ("log-prob", "labelled", "images.gz", "--labels", "labels.csv")
@@ -135,6 +153,8 @@ class Images(Case):
         images = rows_of(self.ask(*draw), slice(None))
         self.ask(*draw, "--image", "5x4", "-o", "grid.png")
         numpy.testing.assert_array_equal(grid_of(images, 3), read_png(self.folder / "grid.png"))
+        self.ask(*draw, "-o", "grid.png")  # the model knows its images
+        numpy.testing.assert_array_equal(grid_of(images, 3), read_png(self.folder / "grid.png"))
 
         draw = ("sample", "labelled", "-n", "4", "--given", "label=0", "--given", "label=1")
         images = rows_of(self.ask(*draw), slice(20))
@@ -147,15 +167,30 @@ class Images(Case):
         walk = ("interpolate", "plain", "images.gz", "--rows", "3,8", "--steps", "5")
         images = rows_of(self.ask(*walk), slice(1, 21))
         self.ask(*walk, "-o", "strip.png")
+        self.ask(*(w.replace("images.gz", "table.csv") for w in walk), "-o", "other.png")
+        self.assertEqual((self.folder / "strip.png").read_bytes(),
+                         (self.folder / "other.png").read_bytes())
         strip = read_png(self.folder / "strip.png")
         numpy.testing.assert_array_equal(grid_of(images, 5), strip)
         numpy.testing.assert_allclose(self.images[8], strip[:, -4:], atol=1)
 
     def refusals(self):
+        numpy.savetxt(self.folder / "noise.csv", self.images.reshape(SHAPE[0], -1) + 0.5,
+                      delimiter=",")
         for says, status, *arguments in (
                 ("images of 4 x 4 x 1 have 16 numbers, the model has 20 columns", 1, "sample",
                  "plain", "-n", "1", "--image", "4x4", "-o", "no.png"),
-                ("--image", 1, "sample", "plain", "-n", "1", "-o", "no.png"),
+                ("--image", 1, "sample", "table", "-n", "1", "-o", "no.png"),
+                ("flow.image: 4 x 4 x 1; expected a product of 20", 1, "train", "no", "table.csv",
+                 "--image", "4x4"),
+                ("images of 9 x 9 x 1 have 81 numbers, the table has 20 columns", 1, "train", "no",
+                 "table.csv", "--image", "9x9"),
+                ("flow.stack.levels: 6; expected 1 to 2", 1, "train", "no", "images.gz",
+                 "--levels", "6"),
+                ("flow.stack.mixing: set; expected unset: glow has no use for it", 1, "train", "no",
+                 "images.gz", "--mixing", "lu"),
+                ("a pixel, an integer from 0 to 255", 1, "train", "no", "noise.csv", "--image",
+                 "5x4"),
                 ("--image", 2, "sample", "plain", "-n", "1", "--image", "4by4", "-o", "no.png"),
                 ("holds 1500 labels for the 1 rows of images/0000.png", 3, "train", "no",
                  "images/0000.png", "--labels", "labels.gz"),

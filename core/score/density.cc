@@ -182,4 +182,29 @@ absl::StatusOr<Path> Density::Interpolate(const NumberRows& from, const NumberRo
   return path;
 }
 
+absl::StatusOr<Completions> Density::Complete(const NumberRows& rows,
+                                              const CompletionOptions& options,
+                                              std::stop_token stop,
+                                              const NumberRows& context) const {
+  MILLRACE_RETURN_IF_ERROR(CheckOptions(options));
+  MILLRACE_RETURN_IF_ERROR(CheckIncomplete(model_->columns, rows));
+  MILLRACE_RETURN_IF_ERROR(model_->context.Check(context, rows.rows));
+  MILLRACE_ASSIGN_OR_RETURN(Completions done, CompleteRows({.columns = model_->columns,
+                                                            .backend = backend_,
+                                                            .weights = *weights_,
+                                                            .rows = rows,
+                                                            .conditions = model_->context,
+                                                            .context = context},
+                                                           options, stop));
+  const std::int64_t copies = std::max(options.draws, 1);
+  Rows<double> contexts(context.rows > 1 ? done.rows.rows() : context.rows, context.cols);
+  for (std::int64_t r = 0; r < contexts.rows(); ++r)
+    context.Read(context.rows > 1 ? r / copies : 0, 0, contexts.view().row(r));
+  MILLRACE_ASSIGN_OR_RETURN(LogProbResult density,
+                            LogProb(done.rows.view(), std::move(stop), contexts.view()));
+  done.log_prob = std::move(density.log_prob);
+  done.out_of_support = std::move(density.out_of_support);
+  return done;
+}
+
 }  // namespace millrace

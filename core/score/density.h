@@ -16,6 +16,7 @@
 #include "core/flow/backend.h"
 #include "core/model.h"
 #include "core/score/calibration.h"
+#include "core/score/completion.h"
 #include "core/score/interpolation.h"
 
 namespace millrace {
@@ -159,6 +160,13 @@ class Density {
   absl::StatusOr<Path> Interpolate(const NumberRows& from, const NumberRows& to,
                                    const InterpolationOptions& options, std::stop_token stop,
                                    const NumberRows& context = {}) const;
+
+  // Completes rows whose missing values are NaN: core/score/completion.h. INVALID_ARGUMENT naming
+  // row, column and value for an infinity, and in a row with missing values for a known one out of
+  // support; naming the option for one out of range. Rows without missing values come back as they
+  // are.
+  absl::StatusOr<Completions> Complete(const NumberRows& rows, const CompletionOptions& options,
+                                       std::stop_token stop, const NumberRows& context = {}) const;
 
  private:
   Density(std::shared_ptr<const Model> model, Backend& backend,

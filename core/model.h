@@ -79,6 +79,19 @@ struct TrainingReport {
   friend bool operator==(const TrainingReport&, const TrainingReport&) = default;
 };
 
+// A direction in latent space that an attribute of rows has: the mean latent point of rows with it
+// less that of rows without (Kingma, Dhariwal 2018, section 5).
+struct AttributeVector {
+  static constexpr int kMaxNameBytes = 64;
+  static constexpr int kMaxOfModel = 64;
+
+  std::string name = {};            // 1 to kMaxNameBytes bytes of UTF-8; no other of the model's
+  std::vector<double> vector = {};  // [columns.dim()], finite
+  std::int64_t rows_with = 0;       // that the means are of
+  std::int64_t rows_without = 0;
+  friend bool operator==(const AttributeVector&, const AttributeVector&) = default;
+};
+
 struct Model {
   FlowSpec spec;  // dim and context_dim are those of columns and context
   ColumnModel columns;
@@ -86,6 +99,7 @@ struct Model {
   ParameterValues parameters;  // as the flow's layout says
   Calibration calibration;
   TrainingReport report;
+  std::vector<AttributeVector> attributes;  // at most AttributeVector::kMaxOfModel
   std::int64_t create_time_unix_micros = 0;
 };
 

@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -20,6 +19,7 @@
 #include "core/flow/flow.h"
 #include "core/io/json_archive.h"
 #include "core/io/model_json.h"
+#include "core/io/model_parts.h"
 
 namespace millrace {
 namespace {
@@ -84,35 +84,6 @@ class TensorTable {
   Json json_ = Json::object();
   std::size_t bytes_ = 0;
 };
-
-// Checks what is common to writing and reading; the message names the fault.
-absl::Status CheckParts(const Model& model, const Flow& flow) {
-  if (model.columns.dim() != flow.dim())
-    return absl::InvalidArgumentError(absl::StrCat("the flow has ", flow.dim(),
-                                                   " columns, the table ", model.columns.dim(),
-                                                   " that are not constant"));
-  if (model.context.dim() != flow.spec().context_dim)
-    return absl::InvalidArgumentError(
-        absl::StrCat("the flow sees a context of ", flow.spec().context_dim,
-                     " columns, the table's conditions make ", model.context.dim()));
-  const std::vector<double>& log_probs = model.calibration.log_probs;
-  for (std::size_t i = 0; i < log_probs.size(); ++i) {
-    if (!(log_probs[i] < std::numeric_limits<double>::infinity()) ||
-        (i > 0 && log_probs[i] < log_probs[i - 1]))
-      return absl::InvalidArgumentError(absl::StrCat(kLogProbs, ": ", log_probs[i], " at ", i,
-                                                     " is no log-density in ascending order"));
-  }
-  for (const ParameterLayout::Entry& entry : flow.layout().entries()) {
-    for (int r = 0; r < entry.slice.rows; ++r) {
-      const float* row = model.parameters.data() + entry.slice.offset +
-                         static_cast<std::size_t>(r) * entry.slice.ld;
-      if (!std::all_of(row, row + entry.slice.cols, [](float v) { return std::isfinite(v); }))
-        return absl::InvalidArgumentError(
-            absl::StrCat(entry.name, ": a parameter in row ", r, " is not finite"));
-    }
-  }
-  return absl::OkStatus();
-}
 
 template <typename T>
 void AppendBytes(const T* values, std::size_t count, std::string& to) {

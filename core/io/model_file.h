@@ -7,7 +7,7 @@
 //                      these digits read as zeros, so that every byte counts. It guards against
 //                      accidents, not against forgers: what passes it is still checked in full.
 //   millrace.format    the version of this layout, kModelFormatVersion
-//   millrace.model     JSON text: spec, columns, conditions, calibration, report
+//   millrace.model     JSON text: spec, columns, conditions, calibration, report, attribute vectors
 // Then the tensors in file order: "calibration.log_probs" (F64, [rows]), and the parameters as F32
 // [rows, cols] under their layout names, in layout order, without padding. A later format version
 // may change all but the place of checksum and version.

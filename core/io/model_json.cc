@@ -93,6 +93,14 @@ void Describe(Archive& archive, TrainingReport& report) {
   archive.Field("warnings", report.warnings);
 }
 
+template <typename Archive>
+void Describe(Archive& archive, AttributeVector& attribute) {
+  archive.Field("name", attribute.name);
+  archive.Field("vector", attribute.vector);
+  archive.Field("rows_with", attribute.rows_with);
+  archive.Field("rows_without", attribute.rows_without);
+}
+
 namespace {
 
 constexpr int kDeepest = 10;
@@ -104,6 +112,7 @@ struct ModelText {
   std::optional<std::vector<Condition>> conditions;  // none: not written
   double false_positive_rate = 0.0;
   TrainingReport report;
+  std::optional<std::vector<AttributeVector>> attributes;  // none: not written
   std::int64_t create_time_unix_micros = 0;
 };
 
@@ -114,6 +123,7 @@ void Describe(Archive& archive, ModelText& text) {
   archive.Field("conditions", text.conditions);
   archive.Field("false_positive_rate", text.false_positive_rate);
   archive.Field("report", text.report);
+  archive.Field("attributes", text.attributes);
   archive.Field("create_time_unix_micros", text.create_time_unix_micros);
 }
 
@@ -125,9 +135,11 @@ absl::StatusOr<std::string> ModelToJson(const Model& model) {
                  .conditions = std::nullopt,
                  .false_positive_rate = model.calibration.false_positive_rate,
                  .report = model.report,
+                 .attributes = std::nullopt,
                  .create_time_unix_micros = model.create_time_unix_micros};
   const std::span<const Condition> conditions = model.context.conditions();
   if (!conditions.empty()) text.conditions.emplace(conditions.begin(), conditions.end());
+  if (!model.attributes.empty()) text.attributes = model.attributes;
   JsonWriter writer;
   const Json json = writer.Write(text);
   MILLRACE_RETURN_IF_ERROR(writer.status());
@@ -154,6 +166,7 @@ absl::StatusOr<Model> ModelFromJson(absl::string_view text) {
   model.context = *std::move(context);
   model.calibration.false_positive_rate = read.false_positive_rate;
   model.report = std::move(read.report);
+  model.attributes = std::move(read.attributes).value_or(std::vector<AttributeVector>());
   model.create_time_unix_micros = read.create_time_unix_micros;
   return model;
 }

@@ -61,7 +61,7 @@ absl::Status NumberError(absl::string_view field, std::span<const double> values
                                                         .expected = std::string(expected)});
 }
 
-absl::Status CheckMove(const Density& density, std::span<const double> direction,
+absl::Status CheckMove(const Density& density, std::span<const double> vector,
                        std::span<const double> amounts) {
   const auto finite = [](absl::string_view field, std::span<const double> values) {
     for (std::size_t i = 0; i < values.size(); ++i)
@@ -69,11 +69,11 @@ absl::Status CheckMove(const Density& density, std::span<const double> direction
     return absl::OkStatus();
   };
   const int dim = density.model().columns.dim();
-  if (std::ssize(direction) != dim)
-    return InvalidArgument("direction", absl::StrCat(direction.size(), " numbers"),
+  if (std::ssize(vector) != dim)
+    return InvalidArgument("vector", absl::StrCat(vector.size(), " numbers"),
                            absl::StrCat(dim, ", the latent dimensions of the model"));
   if (amounts.empty()) return InvalidArgument("amounts", "none", "at least 1");
-  MILLRACE_RETURN_IF_ERROR(finite("direction", direction));
+  MILLRACE_RETURN_IF_ERROR(finite("vector", vector));
   return finite("amounts", amounts);
 }
 
@@ -131,10 +131,10 @@ absl::StatusOr<const AttributeVector*> FindAttribute(const Model& model, absl::s
 }
 
 absl::StatusOr<MovedRows> Manipulate(const Density& density, const NumberRows& rows,
-                                     std::span<const double> direction,
+                                     std::span<const double> vector,
                                      std::span<const double> amounts, std::stop_token stop,
                                      const NumberRows& context) {
-  MILLRACE_RETURN_IF_ERROR(CheckMove(density, direction, amounts));
+  MILLRACE_RETURN_IF_ERROR(CheckMove(density, vector, amounts));
   MILLRACE_ASSIGN_OR_RETURN(const Rows<double> latent, density.Encode(rows, stop, context));
   const auto times = static_cast<std::int64_t>(amounts.size());
   Rows<double> points(latent.rows() * times, latent.cols());
@@ -143,7 +143,7 @@ absl::StatusOr<MovedRows> Manipulate(const Density& density, const NumberRows& r
     context.Read(context.rows > 1 ? r / times : 0, 0, contexts.view().row(r));
   for (std::int64_t r = 0; r < points.rows(); ++r)
     for (int c = 0; c < points.cols(); ++c)
-      points(r, c) = latent(r / times, c) + amounts[r % times] * direction[c];
+      points(r, c) = latent(r / times, c) + amounts[r % times] * vector[c];
   MovedRows moved;
   absl::StatusOr<Rows<double>> decoded = density.Decode(points.view(), stop, contexts.view());
   if (const ErrorDetail detail = DetailOf(decoded.status());

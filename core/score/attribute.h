@@ -49,12 +49,12 @@ struct MovedRows {
   std::vector<std::uint8_t> out_of_support;
 };
 
-// Rows moved through latent space along a direction [dim]: Decode(Encode(row) + amount *
-// direction), each under its row's condition. INVALID_ARGUMENT as Encode; for a direction of
-// another size or that is not finite (field "direction"); for no amounts, or one that is not finite
+// Rows moved through latent space along a vector [dim]: Decode(Encode(row) + amount * vector), each
+// under its row's condition. INVALID_ARGUMENT as Encode; for a vector of another size or that is
+// not finite (field "vector"); for no amounts, or one that is not finite
 // or whose result overflows single precision (field "amounts", its index as row).
 absl::StatusOr<MovedRows> Manipulate(const Density& density, const NumberRows& rows,
-                                     std::span<const double> direction,
+                                     std::span<const double> vector,
                                      std::span<const double> amounts, std::stop_token stop,
                                      const NumberRows& context = {});
 

@@ -15,7 +15,17 @@
 namespace millrace {
 
 // What a query asks of a model.
-enum class Operation { kLogProb, kSample, kInterpolate, kScore, kEncode, kDecode };
+enum class Operation {
+  kLogProb,
+  kSample,
+  kInterpolate,
+  kScore,
+  kEncode,
+  kDecode,
+  kComplete,
+  kCreateAttributeVector,
+  kManipulate
+};
 
 // The operation in metrics and logs: "log_prob", "sample", …
 absl::string_view OperationName(Operation operation);
@@ -87,6 +97,12 @@ inline absl::string_view OperationName(Operation operation) {
       return "encode";
     case Operation::kDecode:
       return "decode";
+    case Operation::kComplete:
+      return "complete";
+    case Operation::kCreateAttributeVector:
+      return "create_attribute_vector";
+    case Operation::kManipulate:
+      return "manipulate";
   }
   return "unknown";
 }

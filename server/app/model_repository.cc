@@ -167,7 +167,25 @@ absl::Status ModelRepository::CheckMayPublish(const std::string& name) const {
 }
 
 absl::StatusOr<ModelHandle> ModelRepository::Publish(const std::string& name, Model model) {
+  return PublishIf(name, std::move(model), [] { return absl::OkStatus(); });
+}
+
+absl::StatusOr<ModelHandle> ModelRepository::PublishAfter(const ServedModel& base, Model model) {
+  return PublishIf(base.name, std::move(model), [&]() -> absl::Status {
+    const absl::StatusOr<ModelHandle> latest = Get(base.name, 0);
+    if (latest.ok() && (*latest)->version == base.version) return absl::OkStatus();
+    return MakeError(absl::StatusCode::kAborted,
+                     {.field = "version",
+                      .value = absl::StrCat(base.version),
+                      .expected = absl::StrCat("the latest version of model ", base.name)});
+  });
+}
+
+// `check` is asked at once, and again when nothing else can be published any more.
+absl::StatusOr<ModelHandle> ModelRepository::PublishIf(const std::string& name, Model model,
+                                                       absl::FunctionRef<absl::Status()> check) {
   MILLRACE_RETURN_IF_ERROR(CheckMayPublish(name));
+  MILLRACE_RETURN_IF_ERROR(check());
   auto served = std::make_shared<ServedModel>();
   served->name = name;
   const auto shared_model = std::make_shared<Model>(std::move(model));
@@ -175,6 +193,10 @@ absl::StatusOr<ModelHandle> ModelRepository::Publish(const std::string& name, Mo
   MILLRACE_ASSIGN_OR_RETURN(const std::string staged, directory_->Stage(name, *shared_model));
 
   const std::lock_guard lock(writer_);
+  if (absl::Status status = check(); !status.ok()) {
+    directory_->Discard(staged);
+    return status;
+  }
   served->version = ++last_number_[name];
   MILLRACE_RETURN_IF_ERROR(directory_->Publish(name, served->version, staged));
   metrics_.ModelLoaded(name, served->version);

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -64,6 +65,9 @@ class ModelRepository {
   // this returns; on any error neither disk nor readers have it. As CheckMayPublish, else INTERNAL
   // for the disk and DATA_LOSS for a model that is none. Blocks on the disk.
   absl::StatusOr<ModelHandle> Publish(const std::string& name, Model model);
+  // The same of a model made from `base`, under its name. ABORTED unless `base` is the latest of
+  // its name that serves when the version is given out: else it would hide what came after `base`.
+  absl::StatusOr<ModelHandle> PublishAfter(const ServedModel& base, Model model);
 
   // Deletes one version, or all when `version` is empty; returns their numbers, ascending.
   // NOT_FOUND when there is none. On any other error, what could not be deleted is still served.
@@ -79,6 +83,8 @@ class ModelRepository {
       : directory_(std::move(directory)), backend_(backend), metrics_(metrics) {}
 
   ModelHandle Load(const std::string& name, std::uint64_t version);
+  absl::StatusOr<ModelHandle> PublishIf(const std::string& name, Model model,
+                                        absl::FunctionRef<absl::Status()> check);
   std::shared_ptr<const Snapshot> snapshot() const;
   void SetSnapshot(Snapshot snapshot);
 

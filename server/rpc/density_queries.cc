@@ -10,7 +10,7 @@
 #include "core/score/attribution.h"
 #include "core/score/density.h"
 #include "server/rpc/matrix.h"
-#include "server/rpc/query_rows.h"
+#include "server/rpc/query_parts.h"
 #include "server/rpc/status.h"
 
 namespace millrace {
@@ -18,21 +18,6 @@ namespace {
 
 constexpr std::uint32_t kMinSteps = 2;
 constexpr std::uint32_t kMaxSteps = InterpolationOptions::kMaxSteps;
-
-template <typename Request>
-absl::Status CheckInput(const Request& request, std::int64_t contexts, const ServedModel& served,
-                        const Limits& limits) {
-  MILLRACE_RETURN_IF_ERROR(CheckRows(request.rows(), request.column_names(), served, limits));
-  return CheckContext(request, contexts, served, limits);
-}
-
-template <typename Request>
-absl::StatusOr<QueryInput> ReadInput(const Request& request, const ServedModel& served) {
-  QueryInput input;
-  MILLRACE_ASSIGN_OR_RETURN(input.rows, ReadRows(request.rows(), request.column_names(), served));
-  MILLRACE_ASSIGN_OR_RETURN(input.context, ReadContext(request, served));
-  return input;
-}
 
 template <typename Request, typename Response>
 absl::StatusOr<LogProbQuery> NewQuery(const Request& request, const ServedModel& served,
@@ -46,36 +31,6 @@ absl::StatusOr<LogProbQuery> NewQuery(const Request& request, const ServedModel&
                .log_prob = NewValues(rows.rows, response->mutable_log_prob()),
                .out_of_support = NewFlags(rows.rows, response->mutable_out_of_support())};
   return query;
-}
-
-// The size of a query; `rows` is the number in `field`.
-absl::StatusOr<QuerySize> SizeOf(std::int64_t rows, std::int64_t evaluations_a_row,
-                                 absl::string_view field, const Limits& limits) {
-  const std::int64_t most = limits.max_request_evaluations / evaluations_a_row;
-  if (rows <= most) return QuerySize{rows, rows * evaluations_a_row};
-  return MakeError(
-      absl::StatusCode::kResourceExhausted,
-      {.field = std::string(field),
-       .value = absl::StrCat(rows),
-       .expected = absl::StrCat("at most ", most, ", since each takes ", evaluations_a_row,
-                                " evaluations (--max_request_evaluations)")});
-}
-
-// Evaluations of the flow that the log-density of a row takes.
-std::int64_t EvaluationsOfRow(const ServedModel& served) {
-  return served.density->model().columns.num_offsets();
-}
-
-template <typename Response>
-void WriteColumnNames(const ServedModel& served, Response* response) {
-  for (const Column& column : served.density->model().columns.columns()) {
-    response->add_column_names(column.name);
-  }
-}
-
-template <typename From, typename To>
-void CopyInto(const From& from, To* to) {
-  to->Assign(from.begin(), from.end());
 }
 
 absl::StatusOr<std::optional<InterpolationKind>> KindOf(v1::InterpolationMethod method) {

@@ -22,20 +22,9 @@
 #include "millrace/v1/density_messages.pb.h"
 #include "server/app/config.h"
 #include "server/app/model_repository.h"
-#include "server/rpc/query_rows.h"
+#include "server/rpc/query_parts.h"
 
 namespace millrace {
-
-struct QuerySize {
-  std::int64_t rows = 0;         // of the answer
-  std::int64_t evaluations = 0;  // of the flow, each for one row
-};
-
-// What a request gives.
-struct QueryInput {
-  RequestRows rows;
-  RequestRows context;
-};
 
 struct LogProbQuery {
   QueryInput input;

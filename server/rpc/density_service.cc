@@ -13,6 +13,7 @@
 #include "server/rpc/density_batch.h"
 #include "server/rpc/density_queries.h"
 #include "server/rpc/fit_density_stream.h"
+#include "server/rpc/latent_queries.h"
 #include "server/rpc/log_prob_stream.h"
 #include "server/rpc/sample_stream.h"
 #include "server/rpc/train_stream.h"
@@ -29,6 +30,9 @@ constexpr RpcMethod kInterpolate = Unary("Interpolate");
 constexpr RpcMethod kScore = Unary("Score");
 constexpr RpcMethod kEncode = Unary("Encode");
 constexpr RpcMethod kDecode = Unary("Decode");
+constexpr RpcMethod kComplete = Unary("Complete");
+constexpr RpcMethod kCreateAttributeVector = Unary("CreateAttributeVector");
+constexpr RpcMethod kManipulate = Unary("Manipulate");
 
 // What takes no more than this, with all that is computed with it, is done before anyone could stop
 // it.
@@ -36,13 +40,14 @@ constexpr std::int64_t kShortEvaluations = 1024;
 
 // Of one block, which a backend computes without asking other threads, and few products.
 bool IsBrief(const QuerySize& size, const ServedModel& model, const Config& config) {
-  return size.evaluations <= kRowAlign &&
+  return !size.writes && size.evaluations <= kRowAlign &&
          size.evaluations * model.density->flow().ProductsOfRow() <= config.max_inline_products;
 }
 
 // What answers a query: alone, or together with others of its kind.
 template <typename Request, typename Response>
-void SetWork(const ModelHandle& model, const Request* request, Response* response, Query& query) {
+void SetWork(const App&, const ModelHandle& model, const Request* request, Response* response,
+             Query& query) {
   query.compute = [model, request, response, stop = query.stop] {
     response->set_name(model->name);
     response->set_version(model->version);
@@ -57,18 +62,26 @@ void SetBatchedWork(const Request* request, Response* response, Query& query) {
   query.compute_together = &Part::Answer;
 }
 
-void SetWork(const ModelHandle&, const v1::LogProbRequest* request, v1::LogProbResponse* response,
-             Query& query) {
+void SetWork(const App&, const ModelHandle&, const v1::LogProbRequest* request,
+             v1::LogProbResponse* response, Query& query) {
   SetBatchedWork(request, response, query);
 }
 
 // Contributions take long, and are computed alone.
-void SetWork(const ModelHandle& model, const v1::ScoreRequest* request, v1::ScoreResponse* response,
-             Query& query) {
+void SetWork(const App& app, const ModelHandle& model, const v1::ScoreRequest* request,
+             v1::ScoreResponse* response, Query& query) {
   const bool none = request->contributions() == v1::CONTRIBUTIONS_NONE ||
                     request->contributions() == v1::CONTRIBUTIONS_UNSPECIFIED;
   none ? SetBatchedWork(request, response, query)
-       : SetWork<v1::ScoreRequest, v1::ScoreResponse>(model, request, response, query);
+       : SetWork<v1::ScoreRequest, v1::ScoreResponse>(app, model, request, response, query);
+}
+
+void SetWork(const App& app, const ModelHandle& model,
+             const v1::CreateAttributeVectorRequest* request,
+             v1::CreateAttributeVectorResponse* response, Query& query) {
+  query.compute = [&repository = app.repository, model, request, response, stop = query.stop] {
+    return Answer(*request, *model, repository, stop, response);
+  };
 }
 
 // One question, one answer: find the model, check what is cheap, compute or hand over to the queue,
@@ -95,7 +108,7 @@ grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, cons
                    .deadline = call->call().deadline(),
                    .stop = call->call().stop().get_token(),
                    .done = [call](const absl::Status& status) { call->End(status); }};
-    SetWork(model, request, response, query);
+    SetWork(app, model, request, response, query);
     brief ? app.queue.ComputeHere(std::move(query)) : app.queue.Submit(std::move(query));
     return absl::OkStatus();
   });
@@ -135,6 +148,25 @@ grpc::ServerUnaryReactor* DensityService::Encode(Context* context, const v1::Enc
 grpc::ServerUnaryReactor* DensityService::Decode(Context* context, const v1::DecodeRequest* request,
                                                  v1::DecodeResponse* response) {
   return Ask(kDecode, Operation::kDecode, app_, context, request, response);
+}
+
+grpc::ServerUnaryReactor* DensityService::Complete(Context* context,
+                                                   const v1::CompleteRequest* request,
+                                                   v1::CompleteResponse* response) {
+  return Ask(kComplete, Operation::kComplete, app_, context, request, response);
+}
+
+grpc::ServerUnaryReactor* DensityService::CreateAttributeVector(
+    Context* context, const v1::CreateAttributeVectorRequest* request,
+    v1::CreateAttributeVectorResponse* response) {
+  return Ask(kCreateAttributeVector, Operation::kCreateAttributeVector, app_, context, request,
+             response);
+}
+
+grpc::ServerUnaryReactor* DensityService::Manipulate(Context* context,
+                                                     const v1::ManipulateRequest* request,
+                                                     v1::ManipulateResponse* response) {
+  return Ask(kManipulate, Operation::kManipulate, app_, context, request, response);
 }
 
 grpc::ServerWriteReactor<v1::SampleResponse>* DensityService::Sample(

@@ -20,7 +20,11 @@ using DensityCallbackService =
                         v1::DensityService::WithCallbackMethod_Encode<
                             v1::DensityService::WithCallbackMethod_Decode<
                                 v1::DensityService::WithCallbackMethod_FitDensity<
-                                    v1::DensityService::Service>>>>>>>>>;
+                                    v1::DensityService::WithCallbackMethod_Complete<
+                                        v1::DensityService::
+                                            WithCallbackMethod_CreateAttributeVector<
+                                                v1::DensityService::WithCallbackMethod_Manipulate<
+                                                    v1::DensityService::Service>>>>>>>>>>>>;
 
 // DensityService of proto/millrace/v1. Thread-safe. `app` outlives the service and all its calls.
 class DensityService final : public DensityCallbackService {
@@ -47,6 +51,13 @@ class DensityService final : public DensityCallbackService {
                                    v1::EncodeResponse* response) override;
   grpc::ServerUnaryReactor* Decode(Context* context, const v1::DecodeRequest* request,
                                    v1::DecodeResponse* response) override;
+  grpc::ServerUnaryReactor* Complete(Context* context, const v1::CompleteRequest* request,
+                                     v1::CompleteResponse* response) override;
+  grpc::ServerUnaryReactor* CreateAttributeVector(
+      Context* context, const v1::CreateAttributeVectorRequest* request,
+      v1::CreateAttributeVectorResponse* response) override;
+  grpc::ServerUnaryReactor* Manipulate(Context* context, const v1::ManipulateRequest* request,
+                                       v1::ManipulateResponse* response) override;
 
   const App app_;
   std::atomic<int> open_samples_{0};           // Sample calls that hold memory

@@ -141,6 +141,15 @@ void WriteModel(const ServedModel& served, v1::Model* message) {
   if (CheckRate(model.calibration.log_probs, rate).ok()) {
     calibration->set_threshold(Threshold(model.calibration.log_probs, rate));
   }
+  for (const AttributeVector& attribute : model.attributes)
+    WriteAttribute(attribute, message->add_attributes());
+}
+
+void WriteAttribute(const AttributeVector& attribute, v1::AttributeVector* message) {
+  message->set_name(attribute.name);
+  message->mutable_vector()->Assign(attribute.vector.begin(), attribute.vector.end());
+  message->set_rows_with(static_cast<std::uint64_t>(attribute.rows_with));
+  message->set_rows_without(static_cast<std::uint64_t>(attribute.rows_without));
 }
 
 void WriteReport(const TrainingReport& report, v1::TrainingReport* message) {

@@ -12,6 +12,7 @@
 namespace millrace {
 
 void WriteModel(const ServedModel& served, v1::Model* message);
+void WriteAttribute(const AttributeVector& attribute, v1::AttributeVector* message);
 void WriteReport(const TrainingReport& report, v1::TrainingReport* message);
 void WriteDone(const ServedModel& served, v1::TrainDone* message);  // one that serves
 void WriteProgress(const TrainProgress& progress, v1::TrainProgress* message);

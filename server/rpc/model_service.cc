@@ -40,6 +40,7 @@ void WritePage(ModelRepository::Page page, const std::string& name, const Limits
   for (const ModelHandle& model : page.models) {
     v1::Model message;
     WriteModel(*model, &message);
+    for (v1::AttributeVector& attribute : *message.mutable_attributes()) attribute.clear_vector();
     room -= static_cast<std::int64_t>(message.ByteSizeLong()) + kFrameBytes;
     if (room < 0 && response->models_size() > 0) {
       const v1::Model& end = *response->models().rbegin();

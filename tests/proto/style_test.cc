@@ -168,7 +168,7 @@ TEST_F(ProtoStyle, RequestsAndResponsesBelongToOneMethodEach) {
         EXPECT_TRUE(seen.insert(method.input_type()).second) << method.input_type();
         EXPECT_TRUE(seen.insert(method.output_type()).second) << method.output_type();
       }
-  EXPECT_EQ(seen.size(), 24u);
+  EXPECT_EQ(seen.size(), 30u);
 }
 
 }  // namespace

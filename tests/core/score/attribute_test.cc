@@ -172,8 +172,8 @@ TEST_F(AttributeTest, WhatIsWrongWithAMoveIsNamed) {
   const auto fault = [&](std::vector<double> along, std::vector<double> by) {
     return DetailOf(Manipulate(*density_, with_.view(), along, by, {}, context_.view()).status());
   };
-  EXPECT_EQ(fault({1.0}, {1.0}).field, "direction");
-  EXPECT_EQ(fault({1.0, kInfinity}, {1.0}).field, "direction");
+  EXPECT_EQ(fault({1.0}, {1.0}).field, "vector");
+  EXPECT_EQ(fault({1.0, kInfinity}, {1.0}).field, "vector");
   EXPECT_EQ(fault(direction, {}).field, "amounts");
   EXPECT_EQ(fault(direction, {0.0, std::nan("")}).row, 1);
   const ErrorDetail far = fault(direction, {0.0, 1e300});

@@ -189,6 +189,33 @@ TEST_F(ModelRepositoryTest, AFailedPublicationChangesNothing) {
   }
 }
 
+TEST_F(ModelRepositoryTest, PublishesAfterTheLatestOnly) {
+  auto repository = Open();
+  Publish(*repository, "moons");
+  const ModelHandle first = *repository->Get("moons", 0);
+  const auto second = repository->PublishAfter(*first, SmallModel());
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ((*second)->version, 2U);
+  EXPECT_TRUE(absl::IsAborted(repository->PublishAfter(*first, SmallModel()).status()));
+  EXPECT_TRUE(repository->Delete("moons", std::nullopt).ok());
+  EXPECT_TRUE(absl::IsAborted(repository->PublishAfter(**second, SmallModel()).status()));
+  Publish(*repository, "moons");
+  const ModelHandle third = *repository->Get("moons", 0);
+  // Of two at once one wins, and the other leaves nothing behind.
+  std::atomic<int> published{0};
+  std::vector<std::thread> writers;
+  for (int i = 0; i < 4; ++i)
+    writers.emplace_back([&] {
+      const absl::Status status = repository->PublishAfter(*third, SmallModel()).status();
+      if (status.ok()) ++published;
+      EXPECT_TRUE(status.ok() || absl::IsAborted(status)) << status;
+    });
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(published, 1);
+  for (const auto& entry : fs::directory_iterator(Path("moons")))
+    EXPECT_NE(entry.path().filename().string().substr(0, 4), ".tmp") << entry.path();
+}
+
 TEST_F(ModelRepositoryTest, ReadersAndWritersAtOnce) {
   auto repository = Open();
   Publish(*repository, "moons");

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Good questions to a conditional model, against the core asked directly.
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -9,6 +11,7 @@
 
 #include "core/cpu/cpu_backend.h"
 #include "core/io/model_file.h"
+#include "core/score/attribute.h"
 #include "core/score/density.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -121,6 +124,59 @@ TEST_F(ConditionalTest, EncodesAndDecodesUnderEachRowsCondition) {
   ASSERT_TRUE(server_.density().Decode(&decode_context, decode, &decoded).ok());
   for (std::size_t i = 0; i < rows_.size(); ++i)
     EXPECT_NEAR(Values(decoded.rows())[i], rows_[i], 1e-4);
+}
+
+TEST_F(ConditionalTest, CompletesUnderEachRowsCondition) {
+  const std::vector<double> holes = {0.2, NAN, 7, NAN, 0.2, NAN, 7, NAN, NAN, NAN, NAN, NAN};
+  auto request = RequestFor<v1::CompleteRequest>(context_);
+  *request.mutable_rows() = MakeMatrix(3, 4, holes);
+  for (const int draws : {0, 2}) {
+    request.set_draws(draws);
+    request.set_steps(40);
+    v1::CompleteResponse response;
+    grpc::ClientContext context;
+    ASSERT_TRUE(server_.density().Complete(&context, request, &response).ok());
+    const std::vector<double> rows = Values(response.rows());
+    for (std::uint64_t r = 0; r < 3; ++r) {
+      const auto alone = static_cast<std::int64_t>(r);
+      const Completions expected = *density_->Complete(
+          View(holes, 4).Slice(alone, 1), {.draws = draws, .steps = 40, .first_row = r}, {},
+          View(context_, 2).Slice(alone, 1));
+      const std::vector<double> values = ValuesOf(expected.rows);
+      EXPECT_TRUE(std::equal(values.begin(), values.end(),
+                             rows.begin() + alone * static_cast<std::int64_t>(values.size())));
+      EXPECT_EQ(response.log_prob(static_cast<int>(r) * std::max(draws, 1)), expected.log_prob[0]);
+    }
+    EXPECT_NE(rows[1], rows[4 * std::max(draws, 1) + 1]) << "the condition matters";
+  }
+}
+
+TEST_F(ConditionalTest, MovesAlongAnAttributeUnderEachRowsCondition) {
+  v1::CreateAttributeVectorRequest create;
+  create.set_name("given");
+  create.set_attribute("bright");
+  *create.mutable_rows_with() = SmallRows(3);
+  *create.mutable_context_with() = MakeMatrix(3, 2, context_);
+  *create.mutable_rows_without() = SmallRows(2);
+  *create.mutable_context_without() = MakeMatrix(1, 2, {0, 1});
+  v1::CreateAttributeVectorResponse created;
+  grpc::ClientContext create_context;
+  const grpc::Status status =
+      server_.density().CreateAttributeVector(&create_context, create, &created);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  auto request = RequestFor<v1::ManipulateRequest>(context_);
+  *request.mutable_rows() = SmallRows(3);
+  request.set_attribute("bright");
+  request.add_amounts(0.5);
+  v1::ManipulateResponse response;
+  grpc::ClientContext context;
+  ASSERT_TRUE(server_.density().Manipulate(&context, request, &response).ok());
+  const std::vector<double> vector = Doubles(created.attribute().vector());
+  const std::vector<double> amounts = {0.5};
+  const MovedRows expected =
+      *Manipulate(*density_, View(rows_, 4), vector, amounts, {}, View(context_, 2));
+  EXPECT_EQ(Values(response.rows()), ValuesOf(expected.rows));
+  EXPECT_EQ(Doubles(response.log_prob()), expected.log_prob);
 }
 
 TEST_F(ConditionalTest, WalksUnderOneCondition) {

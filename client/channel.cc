@@ -28,6 +28,7 @@ std::string IdempotentMethods() {
   return absl::StrJoin({MethodName(density, "LogProb"), MethodName(density, "Sample"),
                         MethodName(density, "Interpolate"), MethodName(density, "Score"),
                         MethodName(density, "Encode"), MethodName(density, "Decode"),
+                        MethodName(density, "Complete"), MethodName(density, "Manipulate"),
                         MethodName(models, "GetModel"), MethodName(models, "ListModels")},
                        ",");
 }

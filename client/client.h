@@ -82,6 +82,45 @@ struct InterpolateResult {
   std::vector<double> log_prob;  // nats
 };
 
+struct CompleteOptions {
+  int draws = 0;  // completions of each row; 0: one, the most likely
+  std::uint64_t seed = 0;
+  int steps = 0;                // v1::CompleteRequest.steps; 0: the server's choice
+  std::uint64_t first_row = 0;  // the first row of the table draws as this one
+};
+
+// Completion k of row r is the (r * max(draws, 1) + k)-th.
+struct CompleteResult {
+  std::uint64_t version = 0;
+  Table rows;                    // columns of the model, named
+  std::vector<double> log_prob;  // nats
+  std::vector<bool> out_of_support;
+  std::vector<double> acceptance_rate;  // of draws; see v1::CompleteResponse
+  std::vector<bool> converged;          // of the most likely
+};
+
+// Two sets of rows, with the columns of the model in the same order or by name, and their contexts.
+struct AttributeRows {
+  Table with;
+  Table without;
+  Table context_with = {};
+  Table context_without = {};
+};
+
+struct ManipulateOptions {
+  std::string attribute = {};         // of the model; or
+  std::vector<double> vector = {};    // of latent space
+  std::vector<double> amounts = {1};  // multiples of it to move each row by
+};
+
+// Row r moved by amounts[a] is the (r * amounts + a)-th.
+struct ManipulateResult {
+  std::uint64_t version = 0;
+  Table rows;                    // columns of the model, named
+  std::vector<double> log_prob;  // nats
+  std::vector<bool> out_of_support;
+};
+
 struct TransformResult {
   std::uint64_t version = 0;
   Table rows;
@@ -181,6 +220,22 @@ class Client {
                                                 const InterpolateOptions& options = {},
                                                 const Table& context = {},
                                                 const CallOptions& call = {}) const;
+
+  // Completes rows in which NaN marks missing values.
+  absl::StatusOr<CompleteResult> Complete(const ModelRef& model, const Table& rows,
+                                          const CompleteOptions& options = {},
+                                          const Table& context = {},
+                                          const CallOptions& call = {}) const;
+
+  // Publishes the model with one attribute vector more as its next version, which the reply names.
+  // One request, never repeated by itself.
+  absl::StatusOr<v1::CreateAttributeVectorResponse> CreateAttributeVector(
+      const ModelRef& model, const std::string& attribute, const AttributeRows& rows,
+      const CallOptions& call = {}) const;
+  absl::StatusOr<ManipulateResult> Manipulate(const ModelRef& model, const Table& rows,
+                                              const ManipulateOptions& options,
+                                              const Table& context = {},
+                                              const CallOptions& call = {}) const;
 
   // Draws rows, of a conditional model options.count for each row of options.context, in order, all
   // in one request; the first form hands each chunk on as it arrives (columns named in every chunk)

@@ -36,6 +36,9 @@ int main(int argc, char** argv) {
   millrace::cli::AddScoreCommand(app, result);
   millrace::cli::AddSampleCommand(app, result);
   millrace::cli::AddInterpolateCommand(app, result);
+  millrace::cli::AddCompleteCommand(app, result);
+  millrace::cli::AddAttributeCommand(app, result);
+  millrace::cli::AddManipulateCommand(app, result);
   millrace::cli::AddModelsCommand(app, result);
   millrace::cli::AddDescribeCommand(app, result);
   millrace::cli::AddDeleteCommand(app, result);

@@ -37,6 +37,9 @@ struct FakeServer final : v1::DensityService::Service, v1::ModelService::Service
   Hook<v1::EncodeRequest, v1::EncodeResponse> encode;
   Hook<v1::DecodeRequest, v1::DecodeResponse> decode;
   Hook<v1::InterpolateRequest, v1::InterpolateResponse> interpolate;
+  Hook<v1::CompleteRequest, v1::CompleteResponse> complete;
+  Hook<v1::CreateAttributeVectorRequest, v1::CreateAttributeVectorResponse> create_attribute_vector;
+  Hook<v1::ManipulateRequest, v1::ManipulateResponse> manipulate;
   Hook<v1::GetModelRequest, v1::GetModelResponse> get_model;
   Hook<v1::ListModelsRequest, v1::ListModelsResponse> list_models;
   Hook<v1::DeleteModelRequest, v1::DeleteModelResponse> delete_model;
@@ -94,6 +97,18 @@ struct FakeServer final : v1::DensityService::Service, v1::ModelService::Service
                            v1::InterpolateResponse* r) override {
     return Run(interpolate, *c, *q, *r);
   }
+  grpc::Status Complete(Context* c, const v1::CompleteRequest* q,
+                        v1::CompleteResponse* r) override {
+    return Run(complete, *c, *q, *r);
+  }
+  grpc::Status CreateAttributeVector(Context* c, const v1::CreateAttributeVectorRequest* q,
+                                     v1::CreateAttributeVectorResponse* r) override {
+    return Run(create_attribute_vector, *c, *q, *r);
+  }
+  grpc::Status Manipulate(Context* c, const v1::ManipulateRequest* q,
+                          v1::ManipulateResponse* r) override {
+    return Run(manipulate, *c, *q, *r);
+  }
   grpc::Status GetModel(Context* c, const v1::GetModelRequest* q,
                         v1::GetModelResponse* r) override {
     return Run(get_model, *c, *q, *r);
@@ -149,10 +164,10 @@ inline grpc::Status HangUntilCancelled(grpc::ServerContext& context) {
 }
 
 // An error as the server makes them, about one row.
-inline grpc::Status BadRow(std::uint64_t row) {
+inline grpc::Status BadRow(std::uint64_t row, const std::string& field = "rows") {
   v1::ErrorStatus status;
   v1::ErrorDetail detail;
-  detail.set_field("rows");
+  detail.set_field(field);
   detail.set_row(row);
   detail.set_column(1);
   detail.set_value("nan");

@@ -33,6 +33,9 @@ void AddLogProbCommand(CLI::App& app, absl::Status& result);
 void AddScoreCommand(CLI::App& app, absl::Status& result);
 void AddSampleCommand(CLI::App& app, absl::Status& result);
 void AddInterpolateCommand(CLI::App& app, absl::Status& result);
+void AddCompleteCommand(CLI::App& app, absl::Status& result);
+void AddAttributeCommand(CLI::App& app, absl::Status& result);
+void AddManipulateCommand(CLI::App& app, absl::Status& result);
 void AddModelsCommand(CLI::App& app, absl::Status& result);
 void AddDescribeCommand(CLI::App& app, absl::Status& result);
 void AddDeleteCommand(CLI::App& app, absl::Status& result);
@@ -105,7 +108,7 @@ CLI::Option* AddInteger(CLI::App& command, const std::string& name, const std::s
       ->type_name("N");
 }
 
-// Adds --seed of `generate` and `sample`.
+// Adds --seed of `generate`, `sample` and `complete`.
 CLI::Option* AddSeed(CLI::App& command, std::uint64_t& seed);
 
 // Adds an option whose value is a duration above 0; `message` gives where it goes.

@@ -105,6 +105,10 @@ absl::Status RunDescribe(const Flags& flags) {
             << FormatNumber(calibration.threshold()) << " nats\n"
             << "columns\n";
   for (const v1::Column& column : model->columns()) std::cout << ColumnText(column);
+  if (model->attributes_size() > 0) std::cout << "attributes\n";
+  for (const v1::AttributeVector& attribute : model->attributes())
+    std::cout << "  " << Padded(attribute.name(), 20) << ' ' << attribute.rows_with()
+              << " rows with it, " << attribute.rows_without() << " without\n";
   return absl::OkStatus();
 }
 

@@ -102,6 +102,7 @@ absl::StatusOr<std::unique_ptr<TableReader>> ArrayReader::Open(Input input, Arra
   auto positions = ResolveColumns(options.columns, {}, static_cast<int>(header.cols));
   if (!positions.ok()) return FileError(input.name(), std::string(positions.status().message()));
   std::unique_ptr<ArrayReader> reader(new ArrayReader(std::move(input), std::move(header)));
+  reader->missing_ = options.missing;
   reader->positions_ = *std::move(positions);
   if (absl::Status status = reader->Start(options); !status.ok()) return status;
   return reader;
@@ -175,7 +176,7 @@ absl::StatusOr<client::Table> ArrayReader::Read(std::int64_t max_rows) {
     for (std::size_t i = 0; i < offsets_.size(); ++i) {
       const double value =
           elements_[static_cast<std::size_t>((first + r) * row_step + offsets_[i])];
-      if (!std::isfinite(value)) {
+      if (!std::isfinite(value) && !(missing_ && std::isnan(value))) {
         return FileError(absl::StrCat(Location(rows_read_ + r), ", column ", positions_[i]),
                          absl::StrCat(FormatNumber(value), " is not a finite number"));
       }

@@ -42,6 +42,7 @@ class ArrayReader : public TableReader {
 
   Input input_;
   ArrayHeader header_;
+  bool missing_ = false;               // ReadOptions::missing
   std::vector<int> positions_;         // of the columns that are read, within a row
   std::vector<std::int64_t> offsets_;  // theirs in elements_, from the row's beginning
   std::int64_t rows_read_ = 0;

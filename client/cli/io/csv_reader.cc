@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <limits>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -87,6 +88,7 @@ absl::Status CsvReader::Start(const ReadOptions& options) {
   if (!more.ok()) return more.status();
   if (!*more) return FileError(input_.name(), "is empty");
   all_cols_ = field_count_;
+  missing_ = options.missing;
   double ignored = 0;
   const bool no_numbers =
       std::none_of(fields_.begin(), fields_.begin() + field_count_,
@@ -229,9 +231,12 @@ absl::Status CsvReader::AppendRecord(std::vector<double>& values) {
     double value = 0;
     if (!ParseNumber(fields_[position], value)) {
       const bool empty = fields_[position].find_first_not_of(" \t") == std::string::npos;
-      return FieldError(position, empty ? "is empty, not a number" : "is not a number");
+      if (!empty || !missing_)
+        return FieldError(position, empty ? "is empty, not a number" : "is not a number");
+      value = std::numeric_limits<double>::quiet_NaN();
     }
-    if (!std::isfinite(value)) return FieldError(position, "is not a finite number");
+    if (!std::isfinite(value) && !(missing_ && std::isnan(value)))
+      return FieldError(position, "is not a finite number");
     values.push_back(value);
   }
   return absl::OkStatus();

@@ -51,6 +51,7 @@ class CsvReader : public TableReader {
   // Line of row first; rows after it stand one line apart up to the next entry. A new entry after
   // each row that goes over several lines.
   std::vector<std::pair<std::int64_t, std::int64_t>> row_lines_;
+  bool missing_ = false;        // ReadOptions::missing
   bool pending_ = false;        // the record in fields_ is a row that is not yet given out
   std::vector<int> positions_;  // of the columns that are read
   std::vector<std::string> all_names_;

@@ -28,11 +28,12 @@ struct ReadOptions {
   Header header = Header::kAuto;  // CSV only
   char delimiter = 0;    // CSV only; 0: the one of , ; and tab that the first line has most of
   std::string key = {};  // NPZ only: the array; empty: "X", or the only one
+  bool missing = false;  // an empty field of a CSV, or NaN, is a missing value, and given as NaN
   std::vector<std::string> columns = {};  // the ones to read, by name or number from 0; empty: all
 };
 
-// A table that is being read. All numbers it gives are finite; anything else is an error that names
-// the file, and where there are such the line (from 1) and the field (from 1).
+// A table that is being read. All numbers it gives are finite, missing ones aside; anything else is
+// an error that names the file, and where there are such the line (from 1) and the field (from 1).
 class TableReader {
  public:
   virtual ~TableReader() = default;

@@ -33,6 +33,9 @@ class Commands : public ::testing::Test {
     AddScoreCommand(app, result);
     AddSampleCommand(app, result);
     AddInterpolateCommand(app, result);
+    AddCompleteCommand(app, result);
+    AddAttributeCommand(app, result);
+    AddManipulateCommand(app, result);
     AddModelsCommand(app, result);
     AddDescribeCommand(app, result);
     AddDeleteCommand(app, result);

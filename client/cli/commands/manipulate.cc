@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// millrace manipulate
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands/column_split.h"
+#include "client/cli/commands/command.h"
+#include "client/cli/commands/condition_flags.h"
+#include "client/cli/io/number.h"
+#include "client/status.h"
+
+namespace millrace::cli {
+namespace {
+
+struct Flags {
+  ServerFlags server;
+  ModelFlag model;
+  InputFlags input;
+  OutputFlags output;
+  GivenFlag given;
+  client::ManipulateOptions options;
+};
+
+absl::Status Write(const Flags& flags, const client::ManipulateResult& result,
+                   std::unique_ptr<TableWriter>& writer) {
+  if (!writer) {
+    std::vector<OutputColumn> columns = {{"amount"}};
+    for (std::string& name : NamesOf(result.rows.column_names, result.rows.cols))
+      columns.push_back({std::move(name)});
+    columns.push_back({"log_prob"});
+    auto opened = flags.output.Open(std::move(columns));
+    if (!opened.ok()) return opened.status();
+    writer = *std::move(opened);
+  }
+  const std::vector<double>& amounts = flags.options.amounts;
+  std::vector<double> values;
+  for (std::int64_t r = 0; r < result.rows.rows; ++r) {
+    values.push_back(amounts[static_cast<std::size_t>(r) % amounts.size()]);
+    values.insert(values.end(), result.rows.row(r).begin(), result.rows.row(r).end());
+    values.push_back(result.log_prob[static_cast<std::size_t>(r)]);
+  }
+  return writer->Write(values);
+}
+
+absl::Status Run(const Flags& flags) {
+  auto reader = OpenTable(flags.input.path, flags.input.options);
+  if (!reader.ok()) return reader.status();
+  const client::Client client(flags.server.options);
+  client::ModelRef model = flags.model.model;
+  const auto split =
+      SplitFor(client, model, (*reader)->column_names(), (*reader)->cols(), flags.given.context);
+  if (!split.ok()) return split.status();
+  std::unique_ptr<TableWriter> writer;
+  for (std::int64_t first = 0;;) {
+    const auto piece = (*reader)->Read(kRowsPerPiece);
+    if (!piece.ok()) return piece.status();
+    if (piece->rows == 0) return writer ? writer->Close() : absl::OkStatus();
+    const auto result =
+        client.Manipulate(model, split->Rows(*piece), flags.options, split->Context(*piece));
+    if (!result.ok()) {
+      const auto detail = client::ErrorDetailOf(result.status());
+      const bool of_rows = detail && detail->field() == "rows";
+      return of_rows ? Locate(result.status(), **reader, first) : result.status();
+    }
+    if (absl::Status status = Write(flags, *result, writer); !status.ok()) return status;
+    first += piece->rows;
+  }
+}
+
+}  // namespace
+
+void AddManipulateCommand(CLI::App& app, absl::Status& result) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand(
+      "manipulate", "Move rows through latent space along an attribute of the model");
+  flags->model.AddTo(*command);
+  flags->input.AddTo(*command);
+  command->add_option("--attribute", flags->options.attribute, "Name of the attribute")
+      ->type_name("NAME")
+      ->required();
+  auto amounts = std::make_shared<std::vector<double>>();
+  AddList(*command, "--amount", "How far: multiples of the attribute's vector; default: 1", "A,...",
+          [flags, amounts](const std::string& text) -> std::string {
+            double amount = 0.0;
+            if (!ParseNumber(text, amount) || !std::isfinite(amount))
+              return absl::StrCat("has ", Quote(text), ", not a number");
+            amounts->push_back(amount);
+            flags->options.amounts = *amounts;
+            return "";
+          });
+  flags->given.AddTo(*command, "The conditions of all rows, instead of those in the file");
+  flags->server.AddTo(*command);
+  flags->output.AddTo(*command);
+  command->callback([flags, &result] { result = Run(*flags); });
+}
+
+}  // namespace millrace::cli

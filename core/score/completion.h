@@ -88,7 +88,7 @@ absl::Status CheckIncomplete(const ColumnModel& columns, const NumberRows& rows)
 // came to stand, weighted by the density there, which takes it from mode to mode (an independence
 // sampler). Step lengths are fitted in the first half and fixed in the second. Explorers and chain
 // depend on (seed, first_row + row) and the chain on the draw's index besides. A row of which
-// nothing is known needs no chain: samples of the model.
+// nothing is known needs no chain: samples of the model. FAILED_PRECONDITION where one overflows.
 absl::StatusOr<Completions> CompleteRows(const CompletionInput& input,
                                          const CompletionOptions& options, std::stop_token stop);
 

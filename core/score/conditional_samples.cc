@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/status_macros.h"
 #include "core/math/uniform.h"
 #include "core/score/completion_paths.h"
@@ -21,7 +22,10 @@ using Step = MarkovChain::Step;
 constexpr double kMeanOfNormal = 0.7979;  // of |x|, x standard normal
 constexpr double kSmallestScale = 1e-4;   // of a column, standardised units
 constexpr double kLargestScale = 3.0;
-constexpr int kRareJumps = 16;             // steps between jumps that are hardly ever accepted
+constexpr double kWalkerGain = 0.6;        // of explorers' step lengths
+constexpr int kOftenJumps = 2;             // steps from jump to jump;
+constexpr int kRareJumps = 16;             // where they are hardly ever accepted
+constexpr double kWorthJumping = 0.02;     // share that is accepted
 constexpr std::uint32_t kStartStream = 3;  // of core/math/uniform.h, under a chain's own seed
 
 // The size of the gradients that the explorers of a row meet, column by column.
@@ -69,23 +73,16 @@ MarkovChain StartChain(const ChainSpace& space, std::uint64_t seed) {
   return chain;
 }
 
-// Lets kWalkers explorers a row walk from samples of the model, and makes of what they met the
-// scales and the jumps of its chains.
-absl::StatusOr<std::vector<ChainSpace>> Explore(const CompletionCall& call,
-                                                std::vector<IncompleteRow> rows) {
-  std::vector<ChainSpace> spaces;
+// kWalkers explorers a row, row after row, at samples of the model. `spaces` outlive them.
+absl::StatusOr<std::vector<MarkovChain>> SendWalkers(const CompletionCall& call,
+                                                     std::span<const ChainSpace> spaces) {
   std::vector<SampleKey> keys;
   std::vector<std::span<const float>> contexts;
-  spaces.reserve(rows.size());
-  for (IncompleteRow& row : rows) {
-    const std::size_t missing = row.missing.size();
-    spaces.push_back({.row = std::move(row)});
-    spaces.back().scales.assign(missing, 1.0);
+  for (const ChainSpace& space : spaces)
     for (int w = 0; w < kWalkers; ++w) {
-      keys.push_back({SeedOf(call.options, DrawPurpose::kStart, spaces.back().row.row, w), 0, 1.0});
-      contexts.push_back(spaces.back().row.context);
+      keys.push_back({SeedOf(call.options, DrawPurpose::kStart, space.row.row, w), 0, 1.0});
+      contexts.push_back(space.row.context);
     }
-  }
   MILLRACE_ASSIGN_OR_RETURN(const Rows<float> starts,
                             DrawPoints(call.input, keys, contexts, call.stop));
   std::vector<MarkovChain> walkers;
@@ -97,13 +94,26 @@ absl::StatusOr<std::vector<ChainSpace>> Explore(const CompletionCall& call,
   }
   MILLRACE_RETURN_IF_ERROR(EvaluateChains(call.input, walkers, call.stop));
   for (MarkovChain& walker : walkers) walker.Begin();
+  return walkers;
+}
+
+// Makes the scales and the jumps of a row's chains of what its explorers meet.
+absl::StatusOr<std::vector<ChainSpace>> Explore(const CompletionCall& call,
+                                                std::vector<IncompleteRow> rows) {
+  std::vector<ChainSpace> spaces;
   std::vector<SlopeMeter> meters;
-  for (const ChainSpace& space : spaces) meters.emplace_back(space.row);
+  spaces.reserve(rows.size());
+  for (IncompleteRow& row : rows) {
+    spaces.push_back({.row = std::move(row)});
+    spaces.back().scales.assign(spaces.back().row.missing.size(), 1.0);
+    meters.emplace_back(spaces.back().row);
+  }
+  MILLRACE_ASSIGN_OR_RETURN(std::vector<MarkovChain> walkers, SendWalkers(call, spaces));
   for (int step = 0; step < kWalkerSteps; ++step) {
-    for (MarkovChain& walker : walkers) walker.Propose(step, MarkovChain::Step::kLangevin);
+    for (MarkovChain& walker : walkers) walker.Propose(step, Step::kLangevin);
     MILLRACE_RETURN_IF_ERROR(EvaluateChains(call.input, walkers, call.stop));
     for (std::size_t w = 0; w < walkers.size(); ++w) {
-      walkers[w].Decide(step, MarkovChain::Step::kLangevin, 0.6);
+      walkers[w].Decide(step, Step::kLangevin, kWalkerGain);
       if (step >= kWalkerSteps / 2) meters[w / kWalkers].Add(walkers[w].at());
     }
   }
@@ -112,18 +122,11 @@ absl::StatusOr<std::vector<ChainSpace>> Explore(const CompletionCall& call,
   return spaces;
 }
 
-absl::Status RunSlice(const CompletionCall& call, std::span<const ChainSpace> spaces,
-                      std::int64_t first, std::int64_t count) {
-  std::vector<MarkovChain> chains;
-  std::vector<int> jump_every(static_cast<std::size_t>(count), 2);
-  for (std::int64_t c = first; c < first + count; ++c) {
-    const ChainSpace& space = spaces[static_cast<std::size_t>(c / call.draws())];
-    const std::uint64_t seed = SeedOf(call.options, DrawPurpose::kChain, space.row.row,
-                                      static_cast<std::uint32_t>(c % call.draws()));
-    chains.push_back(StartChain(space, seed));
-  }
+// Runs chains to their end; the step lengths and how often to jump are settled half way.
+absl::Status Run(const CompletionCall& call, std::span<MarkovChain> chains) {
   MILLRACE_RETURN_IF_ERROR(EvaluateChains(call.input, chains, call.stop));
   for (MarkovChain& chain : chains) chain.Begin();
+  std::vector<int> jump_every(chains.size(), kOftenJumps);
   const int settled = call.options.steps / 2;
   for (int step = 0; step < call.options.steps; ++step) {
     const auto kind = [&](std::size_t c) {
@@ -135,11 +138,26 @@ absl::Status RunSlice(const CompletionCall& call, std::span<const ChainSpace> sp
     for (std::size_t c = 0; c < chains.size(); ++c) chains[c].Decide(step, kind(c), gain);
     if (step + 1 != settled) continue;
     for (std::size_t c = 0; c < chains.size(); ++c) {
-      if (50 * chains[c].accepted(Step::kJump) < chains[c].proposed(Step::kJump))
+      if (static_cast<double>(chains[c].accepted(Step::kJump)) <
+          kWorthJumping * static_cast<double>(chains[c].proposed(Step::kJump)))
         jump_every[c] = kRareJumps;
       chains[c].ResetCounts();
     }
   }
+  return absl::OkStatus();
+}
+
+// Draws [first, first + count) of those of all spaces, space after space.
+absl::Status RunSlice(const CompletionCall& call, std::span<const ChainSpace> spaces,
+                      std::int64_t first, std::int64_t count) {
+  std::vector<MarkovChain> chains;
+  for (std::int64_t c = first; c < first + count; ++c) {
+    const ChainSpace& space = spaces[static_cast<std::size_t>(c / call.draws())];
+    const std::uint64_t seed = SeedOf(call.options, DrawPurpose::kChain, space.row.row,
+                                      static_cast<std::uint32_t>(c % call.draws()));
+    chains.push_back(StartChain(space, seed));
+  }
+  MILLRACE_RETURN_IF_ERROR(Run(call, chains));
   for (std::int64_t c = 0; c < count; ++c) {
     const MarkovChain& chain = chains[static_cast<std::size_t>(c)];
     const ChainSpace& space = spaces[static_cast<std::size_t>((first + c) / call.draws())];
@@ -170,9 +188,14 @@ absl::Status DrawSamples(const CompletionCall& call, const IncompleteRow& row) {
         const std::vector<std::span<const float>> contexts(keys.size(), row.context);
         MILLRACE_ASSIGN_OR_RETURN(const Rows<float> points,
                                   DrawPoints(call.input, keys, contexts, call.stop));
-        for (std::int64_t k = 0; k < count; ++k)
-          WriteMissing(call.input.columns, points.view().row(k),
-                       call.Out(row.row, static_cast<int>(first + k)));
+        for (std::int64_t k = 0; k < count; ++k) {
+          const std::span<const float> point = points.view().row(k);
+          if (!std::ranges::all_of(point, [](float v) { return std::isfinite(v); }))
+            return absl::FailedPreconditionError(
+                absl::StrCat("completion ", first + k, " of row ", row.row,
+                             ", a sample of the model, overflows single precision"));
+          WriteMissing(call.input.columns, point, call.Out(row.row, first + k));
+        }
         return absl::OkStatus();
       });
 }

@@ -87,11 +87,8 @@ absl::StatusOr<Rows<float>> DrawPoints(const CompletionInput& input,
     return true;
   };
   const auto take = [&](const BlockResult& result) {
-    for (std::int64_t r = 0; r < result.rows.rows; ++r) {
-      const std::span<const float> row = result.rows.row(r);
-      if (std::ranges::all_of(row, [](float v) { return std::isfinite(v); }))
-        std::ranges::copy(row, points.view().row(result.first + r).begin());
-    }
+    std::copy_n(result.rows.data, result.rows.rows * result.rows.cols,
+                points.view().row(result.first).data());
   };
   MILLRACE_RETURN_IF_ERROR(input.backend.Sample(input.weights, points.rows(), load, take,
                                                 Backend::SampleValues::kNone, stop));

@@ -3,6 +3,7 @@
 #ifndef MILLRACE_CORE_SCORE_INCOMPLETE_ROWS_H_
 #define MILLRACE_CORE_SCORE_INCOMPLETE_ROWS_H_
 
+#include <cmath>
 #include <cstdint>
 #include <span>
 #include <stop_token>
@@ -49,11 +50,14 @@ struct FlowPoint {
 absl::Status Evaluate(const CompletionInput& input, std::span<FlowPoint* const> points,
                       const std::stop_token& stop);
 
-// A sample of the flow for each key and context, [keys, dim]; 0 where one overflows.
+// A sample of the flow for each key and context, [keys, dim]; not finite where one overflows.
 absl::StatusOr<Rows<float>> DrawPoints(const CompletionInput& input,
                                        std::span<const SampleKey> keys,
                                        std::span<const std::span<const float>> contexts,
                                        const std::stop_token& stop);
+
+// Where a search or a chain begins, of what a sample has in that column.
+inline float StartAt(float drawn) { return std::isfinite(drawn) ? drawn : 0.0f; }
 
 // A seed of its own for whatever is drawn for `index` of a row.
 enum class DrawPurpose : std::uint32_t { kStart = 1, kWalker, kChain, kSample };

@@ -49,7 +49,7 @@ MarkovChain::MarkovChain(const ChainSpace& space, std::uint64_t seed, std::span<
     : space_(space), seed_(seed) {
   trial_.context = space.row.context;
   trial_.x = space.row.centre;
-  for (const int i : space.row.missing) trial_.x[i] = start[i];
+  for (const int i : space.row.missing) trial_.x[i] = StartAt(start[i]);
   at_ = trial_;
 }
 

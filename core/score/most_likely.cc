@@ -71,7 +71,7 @@ absl::Status FindMostLikely(const CompletionCall& call, std::span<const Incomple
     for (int s = 0; s < kStarts; ++s) {
       FlowPoint start{.context = row.context, .x = row.centre};
       if (s > 0) {
-        for (const int i : row.missing) start.x[i] = samples(next, i);
+        for (const int i : row.missing) start.x[i] = StartAt(samples(next, i));
         ++next;
       }
       climbs.emplace_back(std::move(start), row.missing);

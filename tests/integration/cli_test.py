@@ -203,6 +203,48 @@ class Commands(Session):
                 self.assertAlmostEqual(row["x"], end["x"], delta=1e-4)
                 self.assertAlmostEqual(row["y"], end["y"], delta=1e-4)
 
+    def test_complete(self):
+        (self.folder / "holes.csv").write_text("x,y\n0.5,\n,\n0.25,0.5\n")
+        likely = rows_of(self.ask("complete", "moons", "holes.csv"))
+        self.assertEqual([0.5, 0.25], [likely[0]["x"], likely[2]["x"]])
+        self.assertEqual(0.5, likely[2]["y"])
+        drawn = self.ask("complete", "moons", "holes.csv", "--draws", "40", "--seed", "3")
+        self.assertEqual(drawn, self.ask("complete", "moons", "holes.csv", "--draws", "40",
+                                         "--seed", "3"))
+        rows = rows_of(drawn)
+        self.assertEqual(120, len(rows))
+        self.assertTrue(all(0.05 < row["acceptance_rate"] <= 1 for row in rows))
+        # Between the moons y has two modes.
+        self.assertTrue(min(row["y"] for row in rows[:40]) < 0 < max(row["y"] for row in rows[:40]))
+        for row in rows[:40]:
+            self.assertLessEqual(row["log_prob"], likely[0]["log_prob"] + 0.01)
+        # What stands beside a completion is its log-density.
+        (self.folder / "full.csv").write_text(
+            "x,y\n" + "".join(f"{row['x']!r},{row['y']!r}\n" for row in rows))
+        scores = column(self.ask("log-prob", "moons", "full.csv"), "log_prob")
+        numpy.testing.assert_array_equal(scores, [row["log_prob"] for row in rows])
+        self.tool(self.server, "log-prob", "moons", "holes.csv", status=3)
+
+    def test_attributes(self):
+        self.ask("train", "moved", "moons.csv", "-q", *QUICK)
+        given = rows_of(self.table.read_text())
+        (self.folder / "halves.csv").write_text("x,y,high\n" + "".join(
+            f"{row['x']!r},{row['y']!r},{int(row['y'] > 0.25)}\n" for row in given))
+        self.assertIn("model moved version 2",
+                      self.ask("attribute", "moved", "high", "halves.csv", "--label", "high"))
+        self.assertRegex(self.ask("describe", "moved"), r"high +\d+ rows with it, \d+ without")
+        moved = rows_of(self.ask("manipulate", "moved", "moons.csv", "--attribute", "high",
+                                 "--amount", "-0.5,0,0.5"))
+        self.assertEqual(3 * len(given), len(moved))
+        for row, source in zip(moved[1::3], given):
+            self.assertAlmostEqual(row["y"], source["y"], delta=1e-3)
+        mean = [numpy.mean([row["y"] for row in moved[i::3]]) for i in range(3)]
+        self.assertLess(mean[0], mean[1])
+        self.assertLess(mean[1], mean[2])
+        self.tool(self.server, "manipulate", "moved", "moons.csv", "--attribute", "low", status=1)
+        self.tool(self.server, "attribute", "moved:1", "high", "halves.csv", "--label", "high",
+                  status=1)
+
     def test_models_describe_and_delete(self):
         for seed in ("1", "2"):
             self.ask("train", "twice", "moons.csv", "-q", "--seed", seed, *QUICK)

@@ -14,6 +14,7 @@
 #include "client/cli/commands/column_split.h"
 #include "client/cli/commands/command.h"
 #include "client/cli/commands/condition_flags.h"
+#include "client/cli/io/file_error.h"
 #include "client/cli/io/number.h"
 #include "client/status.h"
 
@@ -105,7 +106,7 @@ absl::StatusOr<std::pair<Side, Side>> ReadSides(const Flags& flags, const v1::Mo
     return std::pair(*std::move(with), *std::move(without));
   }
   const auto label = ResolveColumns({flags.label}, with->rows.column_names, with->rows.cols);
-  if (!label.ok()) return label.status();
+  if (!label.ok()) return FileError(flags.input.path, std::string(label.status().message()));
   const int column = label->front();
   const bool keep = !with->rows.column_names.empty() &&
                     HasColumn(model, with->rows.column_names[static_cast<std::size_t>(column)]);

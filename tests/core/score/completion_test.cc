@@ -5,14 +5,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "core/base/error_detail.h"
 #include "core/cpu/cpu_backend.h"
+#include "core/math/affine.h"
 #include "core/score/density.h"
 #include "core/score/log_sum.h"
 #include "tests/support/random_parameters.h"
@@ -400,6 +403,38 @@ TEST_F(MixedCompletionTest, StopsWhenAsked) {
             .status()
             .code(),
         absl::StatusCode::kCancelled);
+}
+
+// As samples do that single precision cannot hold.
+TEST(OverflowingCompletionTest, FailsWhereNothingIsKnown) {
+  constexpr int kScales = 13;
+  auto model = std::make_shared<Model>();
+  model->columns = *ColumnModel::FromColumns({{.name = "a"}});
+  model->spec.dim = 1;
+  model->spec.chain = std::vector<LayerSpec>(
+      kScales, LayerSpec{.elementwise = ScalarBijection{ScalarBijection::Kind::kScale}});
+  model->parameters = (*Flow::Create(model->spec))->InitialParameters();
+  for (float& v : model->parameters.span())
+    v = static_cast<float>(SoftClipInverse(-88.4 / kScales));  // about 2.5e38 in all
+  const auto backend = CreateCpuBackend({.threads = 2});
+  const auto density = *Density::Create(model, *backend);
+  Rows<double> row(1, 1);
+  row(0, 0) = kNaN;
+  EXPECT_EQ(density->Complete(row.view(), {.draws = 200}, {}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+// Hours of work, stopped once it is under way.
+TEST_F(MixedCompletionTest, StopsWhileItWorks) {
+  std::stop_source source;
+  std::jthread stopper([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    source.request_stop();
+  });
+  const auto done = density_->Complete(MixedRow(kNaN, 2, 7, kNaN, 0.3).view(),
+                                       {.draws = 100'000, .steps = CompletionOptions::kMaxSteps},
+                                       source.get_token());
+  EXPECT_EQ(done.status().code(), absl::StatusCode::kCancelled);
 }
 
 }  // namespace

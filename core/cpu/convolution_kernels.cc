@@ -9,6 +9,7 @@
 #include "core/cpu/block.h"
 #include "core/cpu/cpu_kernels.h"
 #include "core/cpu/gemm.h"
+#include "core/cpu/plane_products.h"
 #include "core/cpu/transpose.h"
 #include "core/exec/arena.h"
 
@@ -97,38 +98,6 @@ Filter Transposed(const ConvolutionLayer& layer, const float* weight, Arena& are
   return {values.data(), ld, layer.size, outputs, inputs};
 }
 
-// A row of pixels of `channels` planes, the channels of each block row contiguous and zero up to
-// whole packs: [pixels * stride, lanes].
-struct Transposer {
-  Transposer(int channel_count, int pixels, int stride, Arena& arena)
-      : channels(channel_count),
-        lanes(RoundUp(channel_count, kRowAlign)),
-        rows(pixels * stride),
-        values(arena.NewArray<float>(static_cast<std::size_t>(rows) * lanes).data()) {
-    std::fill_n(values, static_cast<std::size_t>(rows) * lanes, 0.0f);
-  }
-  void Fill(const float* pixels, std::ptrdiff_t plane) {
-    cpu::Transpose(pixels, plane, channels, rows, values, lanes);
-  }
-
-  int channels, lanes, rows;
-  float* values;
-};
-
-// sums[m, n] += the sum over a row of pixels of a[m] b[n].
-void AddProducts(const float* a, std::ptrdiff_t plane, int count, const float* b, int lanes,
-                 int pixels, float* sums) {
-  gemm::Multiply(
-      {a, plane, 1, b, lanes, sums, lanes}, 0, count,
-      [&](int, int) {
-        return Range{0, pixels};
-      },
-      [&](int, int) {
-        return Range{0, lanes};
-      },
-      gemm::Accumulate<Identity>{});
-}
-
 void ClearPadding(const Matrix& m) {
   if (m.rows == m.stride) return;
   for (int c = 0; c < m.cols; ++c)
@@ -168,44 +137,24 @@ void CpuKernels::ConvolveWeightAdjoint(const ConvolutionLayer& layer, Grid grid,
                                        Arena& arena, Gradients gradients) const {
   const Arena::Scope scope(arena);
   ClearPadding(out_bar);
-  const int inputs = layer.inputs(), outputs = layer.outputs(), reach = layer.size / 2;
+  const int inputs = layer.inputs(), outputs = layer.outputs();
   const Planes from(grid, in.stride), to(grid, out_bar.stride);
-  // The more numerous channels go along the lanes.
-  const bool by_input = inputs >= outputs;
-  const int others = by_input ? outputs : inputs;
-  Transposer turned(by_input ? inputs : outputs, grid.width + (by_input ? 2 * reach : 0), in.stride,
-                    arena);
-  const std::span<float> sums =
-      arena.NewArray<float>(static_cast<std::size_t>(layer.taps()) * others * turned.lanes);
+  const std::span<const float*> outs = arena.NewArray<const float*>(outputs);
+  for (int o = 0; o < outputs; ++o) outs[o] = Data(out_bar) + o * to.plane + to.at(0, 0);
+  const std::span<const float*> ins = arena.NewArray<const float*>(layer.weight.cols);
+  ForTaps(layer.size, [&](int tap, int dy, int dx) {
+    for (int i = 0; i < inputs; ++i)
+      ins[tap * inputs + i] = Data(in) + i * from.plane + from.at(dy, dx);
+  });
+  const auto ld = static_cast<std::ptrdiff_t>(ins.size());
+  const std::span<float> sums = arena.NewArray<float>(outs.size() * ins.size());
   std::ranges::fill(sums, 0.0f);
-  const auto sums_of = [&](int tap) {
-    return sums.data() + static_cast<std::size_t>(tap) * others * turned.lanes;
-  };
-  if (by_input) {
-    for (int y = -reach; y < grid.height + reach; ++y) {
-      turned.Fill(Data(in) + from.at(y, -reach), from.plane);
-      ForTaps(layer.size, [&](int tap, int dy, int dx) {
-        if (y - dy < 0 || y - dy >= grid.height) return;
-        AddProducts(Data(out_bar) + to.at(y - dy, 0), to.plane, outputs,
-                    turned.values + std::ptrdiff_t{reach + dx} * in.stride * turned.lanes,
-                    turned.lanes, to.row(), sums_of(tap));
-      });
-    }
-  } else {
-    for (int y = 0; y < grid.height; ++y) {
-      turned.Fill(Data(out_bar) + to.at(y, 0), to.plane);
-      ForTaps(layer.size, [&](int tap, int dy, int dx) {
-        AddProducts(Data(in) + from.at(y + dy, dx), from.plane, inputs, turned.values, turned.lanes,
-                    to.row(), sums_of(tap));
-      });
-    }
-  }
+  cpu::AddPlaneProducts({outs, to.at(1, 0) - to.at(0, 0)}, {ins, from.at(1, 0) - from.at(0, 0)},
+                        grid.height, to.row(), sums.data(), ld);
   float* const w_bar = Data(gradients, layer.weight);
   for (int o = 0; o < outputs; ++o)
-    for (int t = 0; t < layer.taps(); ++t)
-      for (int i = 0; i < inputs; ++i)
-        w_bar[static_cast<std::ptrdiff_t>(o) * layer.weight.ld + t * inputs + i] +=
-            sign * sums_of(t)[by_input ? o * turned.lanes + i : i * turned.lanes + o];
+    for (int k = 0; k < layer.weight.cols; ++k)
+      w_bar[static_cast<std::ptrdiff_t>(o) * layer.weight.ld + k] += sign * sums[o * ld + k];
   if (layer.bias.rows == 0) return;
   float* const b_bar = Data(gradients, layer.bias);
   for (int o = 0; o < outputs; ++o)

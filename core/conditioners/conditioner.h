@@ -20,8 +20,8 @@ class Conditioner {
 
   // theta [rows, outputs] of x [rows, inputs]. With a tape, what Backward needs is pushed.
   virtual void Forward(Pass& pass, const ConstMatrix& x, const Matrix& theta) const = 0;
-  // After Forward with a tape: adds to x_bar and, `sign` times, to the parameter and context
-  // gradients.
+  // After Forward with a tape, of the same x: adds to x_bar and, `sign` times, to the parameter and
+  // context gradients.
   virtual void Backward(Pass& pass, const ConstMatrix& x, const ConstMatrix& theta_bar, float sign,
                         const Matrix& x_bar) const = 0;
 

@@ -69,47 +69,49 @@ Matrix ConvolutionNetwork::PlanesOf(Pass& pass, const ConstMatrix& columns,
   return planes;
 }
 
-void ConvolutionNetwork::Forward(Pass& pass, const ConstMatrix& x, const Matrix& theta) const {
-  const PassScope scope(pass);
+// The planes of x, and what each hidden layer makes of them.
+ConvolutionNetwork::Values ConvolutionNetwork::ComputeHidden(Pass& pass,
+                                                             const ConstMatrix& x) const {
   const Kernels& kernels = pass.kernels;
-  const Matrix planes = PlanesOf(pass, x, in_columns_, layers_.front().inputs());
-  ConstMatrix in = planes;
-  if (pass.tape != nullptr) pass.tape->Push(in);
+  Values value = {PlanesOf(pass, x, in_columns_, layers_.front().inputs())};
   const Matrix h = residual_ ? NewPlanes(pass, x.rows, layers_[0].outputs()) : Matrix{};
   for (int l = 0; l < num_hidden(); ++l) {
-    const Matrix value = NewPlanes(pass, x.rows, layers_[l].outputs());
-    kernels.Convolve(layers_[l], grid_, pass.weights, in, DenseStart::kBias,
-                     IsBlockEnd(l) ? Activation::kIdentity : activation_, value);
-    if (IsBlockEnd(l)) {
-      if (l > 0) kernels.Add(h, value);
-      kernels.Copy(value, h);
-      kernels.Activate(activation_, value);
-    }
-    in = value;
-    if (pass.tape != nullptr) pass.tape->Push(in);
+    const Matrix& out = value[l + 1] = NewPlanes(pass, x.rows, layers_[l].outputs());
+    kernels.Convolve(layers_[l], grid_, pass.weights, value[l], DenseStart::kBias,
+                     IsBlockEnd(l) ? Activation::kIdentity : activation_, out);
+    if (!IsBlockEnd(l)) continue;
+    if (l > 0) kernels.Add(h, out);
+    kernels.Copy(out, h);
+    kernels.Activate(activation_, out);
   }
-  const PassScope scope_of_output(pass);
+  return value;
+}
+
+void ConvolutionNetwork::Forward(Pass& pass, const ConstMatrix& x, const Matrix& theta) const {
+  const Arena::Scope scope(pass.arena);
+  const Values value = ComputeHidden(pass, x);
   const Matrix out = NewPlanes(pass, x.rows, layers_.back().outputs());
-  kernels.Convolve(layers_.back(), grid_, pass.weights, in, DenseStart::kBias,
-                   Activation::kIdentity, out);
-  kernels.Gather(out, out_columns_, theta);
+  pass.kernels.Convolve(layers_.back(), grid_, pass.weights, value[num_hidden()], DenseStart::kBias,
+                        Activation::kIdentity, out);
+  pass.kernels.Gather(out, out_columns_, theta);
 }
 
 void ConvolutionNetwork::Backward(Pass& pass, const ConstMatrix& x, const ConstMatrix& theta_bar,
                                   float sign, const Matrix& x_bar) const {
   const Arena::Scope scope(pass.arena);
   const Kernels& kernels = pass.kernels;
+  const Values value = ComputeHidden(pass, x);
   Matrix bar = PlanesOf(pass, theta_bar, out_columns_, layers_.back().outputs());
   Matrix h_bar = {};  // of the sum that goes on past a block
   for (int l = num_hidden(); l >= 0; --l) {
-    const ConstMatrix in = pass.tape->Pop();
     if (!pass.gradients.empty())
-      kernels.ConvolveWeightAdjoint(layers_[l], grid_, in, bar, sign, pass.arena, pass.gradients);
+      kernels.ConvolveWeightAdjoint(layers_[l], grid_, value[l], bar, sign, pass.arena,
+                                    pass.gradients);
     const Matrix in_bar = NewPlanes(pass, x.rows, layers_[l].inputs());
     kernels.ConvolveInputAdjoint(layers_[l], grid_, pass.weights, bar, /*accumulate=*/false,
                                  pass.arena, in_bar);
     if (l > 0) {
-      kernels.ActivationAdjoint(activation_, in, in_bar);
+      kernels.ActivationAdjoint(activation_, value[l], in_bar);
       if (IsBlockEnd(l - 1)) {
         if (!h_bar.empty()) kernels.Add(h_bar, in_bar);
         h_bar = in_bar;

@@ -4,6 +4,7 @@
 #ifndef MILLRACE_CORE_CONDITIONERS_CONVOLUTION_NETWORK_H_
 #define MILLRACE_CORE_CONDITIONERS_CONVOLUTION_NETWORK_H_
 
+#include <array>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,9 @@ struct ConvolutionNetworkSpec {
   // network sees the others, and zeros for these. The planes it sees, and those it fills, are those
   // with such columns.
   std::vector<bool> moved;
-  int parameters = 1;             // of each column that is moved
-  std::vector<int> hidden_sizes;  // channels; residual: equal and of odd number; may be empty
+  int parameters = 1;  // of each column that is moved
+  // Channels, of at most 16 layers; residual: equal and of odd number; may be empty.
+  std::vector<int> hidden_sizes;
   bool residual = false;
   Activation activation = Activation::kRelu;
 };
@@ -28,7 +30,8 @@ struct ConvolutionNetworkSpec {
 //   residual: h = W_1 * x + b_1; per block h += W' * f(W * f(h) + b) + b', all 3x3;
 //             theta = W * f(h) + b, 1x1
 //
-// Immutable, thread-safe.
+// Nothing is put on a tape: the adjoint computes activations anew, so that training takes memory
+// for those of one network at a time (decision 0017). Immutable, thread-safe.
 class ConvolutionNetwork final : public Conditioner {
  public:
   // Adds its parameters to the layout under `prefix`.
@@ -44,9 +47,14 @@ class ConvolutionNetwork final : public Conditioner {
   int UsesOfParameters() const override { return grid_.pixels(); }
 
  private:
+  // Of the inputs and each hidden layer.
+  static constexpr int kMaxHiddenLayers = 16;
+  using Values = std::array<Matrix, kMaxHiddenLayers + 1>;
+
   int num_hidden() const { return static_cast<int>(layers_.size()) - 1; }
   // Whether hidden layer l ends a residual block: its sum is h.
   bool IsBlockEnd(int l) const { return residual_ && l % 2 == 0; }
+  Values ComputeHidden(Pass& pass, const ConstMatrix& x) const;
   Matrix NewPlanes(Pass& pass, int rows, int channels) const;
   Matrix PlanesOf(Pass& pass, const ConstMatrix& columns, const std::vector<int>& places,
                   int channels) const;

@@ -173,7 +173,10 @@ class CpuBackend final : public Backend {
     };
     MILLRACE_RETURN_IF_ERROR(ForEachBlockOf(training_lanes_, flow, Weights{parameters.data()}, x,
                                             context, stop, transform));
-    return MomentsOf(out.view(), training_lanes_, stop);
+    const auto all = flow.transforms();
+    const bool covariance =
+        transforms == static_cast<int>(all.size()) || all[transforms]->WantsCovariance();
+    return MomentsOf(out.view(), covariance, training_lanes_, stop);
   }
 
  private:

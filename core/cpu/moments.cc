@@ -22,7 +22,7 @@ std::pair<int, int> ColumnsOf(int tile, int cols) {
 
 // The entries of the lower triangle in one tile, a row of columns against another.
 void SumProducts(RowsView<const float> rows, std::pair<int, int> is, std::pair<int, int> js,
-                 Moments& moments) {
+                 bool covariance, Moments& moments) {
   std::array<std::array<double, kTile>, kTile> sums = {};
   std::array<double, kTile> a, b;
   const auto centre = [&](std::int64_t r, std::pair<int, int> columns, auto& out) {
@@ -38,14 +38,14 @@ void SumProducts(RowsView<const float> rows, std::pair<int, int> is, std::pair<i
   const auto dim = static_cast<std::size_t>(rows.cols);
   const auto n = static_cast<double>(std::max<std::int64_t>(1, rows.rows));
   for (int i = is.first; i < is.second; ++i)
-    for (int j = js.first; j < std::min(js.second, i + 1); ++j)
+    for (int j = covariance ? js.first : i; j < std::min(js.second, i + 1); ++j)
       moments.covariance[i * dim + j] = moments.covariance[j * dim + i] =
           sums[i - is.first][j - js.first] / n;
 }
 
 }  // namespace
 
-absl::StatusOr<Moments> MomentsOf(RowsView<const float> rows, Lanes& lanes,
+absl::StatusOr<Moments> MomentsOf(RowsView<const float> rows, bool covariance, Lanes& lanes,
                                   const std::stop_token& stop) {
   const int dim = rows.cols;
   const auto n = static_cast<double>(std::max<std::int64_t>(1, rows.rows));
@@ -61,10 +61,10 @@ absl::StatusOr<Moments> MomentsOf(RowsView<const float> rows, Lanes& lanes,
   }));
   std::vector<std::pair<int, int>> pairs;
   for (int i = 0; i < tiles; ++i)
-    for (int j = 0; j <= i; ++j) pairs.emplace_back(i, j);
+    for (int j = covariance ? 0 : i; j <= i; ++j) pairs.emplace_back(i, j);
   MILLRACE_RETURN_IF_ERROR(lanes.Run(std::ssize(pairs), stop, [&](std::int64_t p, Scratch&) {
     const auto [i, j] = pairs[static_cast<std::size_t>(p)];
-    SumProducts(rows, ColumnsOf(i, dim), ColumnsOf(j, dim), moments);
+    SumProducts(rows, ColumnsOf(i, dim), ColumnsOf(j, dim), covariance, moments);
   }));
   return moments;
 }

@@ -11,10 +11,10 @@
 
 namespace millrace {
 
-// Mean and covariance of the rows, in double. Tiles of the result are spread over the lanes and
-// each entry is summed in row order, so the number of threads changes no bit. CANCELLED within a
-// tile, 32 x 32 entries over all rows, of `stop`.
-absl::StatusOr<Moments> MomentsOf(RowsView<const float> rows, Lanes& lanes,
+// Mean and covariance, or variances alone, of the rows, in double. Tiles of the result are spread
+// over the lanes and each entry is summed in row order, so the number of threads changes no bit.
+// CANCELLED within a tile, 32 x 32 entries over all rows, of `stop`.
+absl::StatusOr<Moments> MomentsOf(RowsView<const float> rows, bool covariance, Lanes& lanes,
                                   const std::stop_token& stop);
 
 }  // namespace millrace

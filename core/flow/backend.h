@@ -194,7 +194,8 @@ class Backend {
   virtual absl::StatusOr<std::unique_ptr<TrainSession>> StartTraining(
       std::shared_ptr<const Flow> flow, const TrainState& state) = 0;
 
-  // Mean and covariance, in double, of what the first `transforms` transforms make of the rows.
+  // Mean and covariance, in double, of what the first `transforms` transforms make of the rows;
+  // where the next one wants no covariance, variances alone.
   virtual absl::StatusOr<Moments> ComputeMoments(const Flow& flow,
                                                  std::span<const float> parameters, int transforms,
                                                  RowsView<const float> x,

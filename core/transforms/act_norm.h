@@ -17,6 +17,7 @@ class ActNorm final : public Elementwise {
       : Elementwise(dim, {ScalarBijection::Kind::kAffine}, prefix, layout) {}
 
   bool WantsMoments() const override { return true; }
+  bool WantsCovariance() const override { return false; }
   void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const override;
 };
 

@@ -31,6 +31,7 @@ class BatchNorm final : public Elementwise {
   void Initialise(std::uint64_t seed, std::span<float> parameters) const override;
   // The statistics of the training rows.
   bool WantsMoments() const override { return true; }
+  bool WantsCovariance() const override { return false; }
   void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const override;
 
  private:

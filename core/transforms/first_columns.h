@@ -33,6 +33,7 @@ class FirstColumns final : public Transform {
     transform_->Initialise(seed, parameters);
   }
   bool WantsMoments() const override { return transform_->WantsMoments(); }
+  bool WantsCovariance() const override { return transform_->WantsCovariance(); }
   void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const override {
     const std::size_t dim = moments.mean.size(), count = static_cast<std::size_t>(count_);
     Moments first{{moments.mean.begin(), moments.mean.begin() + count_}, {}};

@@ -27,6 +27,7 @@ class PerPixel final : public Transform {
     transform_->Initialise(seed, parameters);
   }
   bool WantsMoments() const override { return transform_->WantsMoments(); }
+  bool WantsCovariance() const override { return transform_->WantsCovariance(); }
   // From the moments of a channel over all pixels.
   void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const override;
   void Constrain(std::span<float> parameters) const override { transform_->Constrain(parameters); }

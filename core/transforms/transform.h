@@ -46,6 +46,8 @@ class Transform {
   // once, before training, in chain order. The result is ordinary parameters, saved with the
   // others.
   virtual bool WantsMoments() const { return false; }
+  // Whether it looks at more of the covariance than the variances; what it does not look at is 0.
+  virtual bool WantsCovariance() const { return true; }
   virtual void InitialiseFromMoments(const Moments& moments, std::span<float> parameters) const;
 
   // Changes parameters that a step of training has carried outside the set where the transform is

@@ -24,7 +24,7 @@ TEST(MomentsTest, AreMeansAndCovarianceAtEveryWidth) {
   Lanes lanes(2);
   for (const int dim : {1, 31, 32, 33, 70}) {
     const Rows<float> rows = SomeRows(50, dim);
-    const auto moments = MomentsOf(rows.view(), lanes, {});
+    const auto moments = MomentsOf(rows.view(), true, lanes, {});
     ASSERT_TRUE(moments.ok());
     std::vector<double> mean(dim);
     for (int r = 0; r < 50; ++r)
@@ -41,13 +41,24 @@ TEST(MomentsTest, AreMeansAndCovarianceAtEveryWidth) {
   }
 }
 
+TEST(MomentsTest, VariancesAloneAreTheSame) {
+  Lanes lanes(2);
+  const Rows<float> rows = SomeRows(50, 70);
+  const Moments all = *MomentsOf(rows.view(), true, lanes, {});
+  const Moments alone = *MomentsOf(rows.view(), false, lanes, {});
+  EXPECT_EQ(alone.mean, all.mean);
+  for (int i = 0; i < 70; ++i)
+    for (int j = 0; j < 70; ++j)
+      EXPECT_EQ(alone.covariance[i * 70 + j], i == j ? all.covariance[i * 70 + j] : 0.0);
+}
+
 TEST(MomentsTest, ThreadsChangeNoBit) {
   const Rows<float> rows = SomeRows(300, 100);
   Lanes one(1);
-  const Moments expected = *MomentsOf(rows.view(), one, {});
+  const Moments expected = *MomentsOf(rows.view(), true, one, {});
   for (const int threads : {2, 5}) {
     Lanes many(threads);
-    const Moments moments = *MomentsOf(rows.view(), many, {});
+    const Moments moments = *MomentsOf(rows.view(), true, many, {});
     EXPECT_EQ(moments.mean, expected.mean);
     EXPECT_EQ(moments.covariance, expected.covariance);
   }
@@ -57,13 +68,13 @@ TEST(MomentsTest, StopWhenAsked) {
   std::stop_source source;
   source.request_stop();
   Lanes lanes(2);
-  EXPECT_EQ(MomentsOf(SomeRows(10, 3).view(), lanes, source.get_token()).status().code(),
+  EXPECT_EQ(MomentsOf(SomeRows(10, 3).view(), true, lanes, source.get_token()).status().code(),
             absl::StatusCode::kCancelled);
 }
 
 TEST(MomentsTest, NoRowsHaveNone) {
   Lanes lanes(1);
-  const Moments moments = *MomentsOf(SomeRows(0, 2).view(), lanes, {});
+  const Moments moments = *MomentsOf(SomeRows(0, 2).view(), true, lanes, {});
   EXPECT_EQ(moments.mean, std::vector<double>(2));
   EXPECT_EQ(moments.covariance, std::vector<double>(4));
 }

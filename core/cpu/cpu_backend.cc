@@ -25,19 +25,19 @@ class CpuWeights final : public DeviceWeights {
   CpuWeights(std::shared_ptr<const Flow> flow, std::span<const float> parameters)
       : flow_(std::move(flow)),
         values_(parameters.size()),
-        by_input_(flow_->layout(), parameters),
         triangular_(flow_->IsTriangular(parameters)) {
     std::copy(parameters.begin(), parameters.end(), values_.data());
+    // Of images, rows that come alone are blocks like others.
+    if (!flow_->spec().image) by_input_.emplace(flow_->layout(), parameters);
   }
   const Flow& flow() const override { return *flow_; }
   bool triangular() const { return triangular_; }
-  // Of images, rows that come alone are blocks like others.
-  Weights weights() const { return {values_.data(), flow_->spec().image ? nullptr : &by_input_}; }
+  Weights weights() const { return {values_.data(), by_input_ ? &*by_input_ : nullptr}; }
 
  private:
   std::shared_ptr<const Flow> flow_;
   ParameterValues values_;
-  WeightsByInput by_input_;
+  std::optional<WeightsByInput> by_input_;
   bool triangular_;
 };
 

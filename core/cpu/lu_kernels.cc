@@ -126,7 +126,7 @@ void CpuKernels::LuForward(const LuLayer& layer, Weights weights, const Matrix& 
   for (int c = 0; c < x.cols; ++c) ScaleColumn(x, c, 1.0f, Data(weights, layer.bias)[c]);
   AddLower(Plain(weights, layer.lower), scratch, x);
   if (column_log_det.empty()) AddConstant(LogDiagonalSum(weights, layer), log_det);
-  for (int c = 0; c < column_log_det.count; ++c)
+  for (int c = 0; c < (column_log_det.empty() ? 0 : x.cols); ++c)
     AddConstant(LogDiagonal(weights, layer, c), column_log_det[c]);
 }
 
@@ -137,7 +137,7 @@ void CpuKernels::LuInverse(const LuLayer& layer, Weights weights, const Matrix& 
   SolveUpper(Plain(weights, layer.upper), z,
              [&](int m) { ScaleColumn(z, m, 1.0f / Diagonal(weights, layer, m), 0.0f); });
   if (column_log_det.empty()) AddConstant(-LogDiagonalSum(weights, layer), log_det);
-  for (int c = 0; c < column_log_det.count; ++c)
+  for (int c = 0; c < (column_log_det.empty() ? 0 : z.cols); ++c)
     AddConstant(-LogDiagonal(weights, layer, c), column_log_det[c]);
 }
 

@@ -2,6 +2,7 @@
 #include "core/data/column_fit.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -186,6 +187,28 @@ absl::Status Standardise(const ColumnSpec& spec, int index, std::span<const doub
                      "values that differ beside their bounds");
 }
 
+// As Standardise, each value being placed once, however often it occurs.
+absl::Status StandardisePixel(const ColumnSpec& spec, int index, std::span<const double> values,
+                              Column& column) {
+  std::array<double, static_cast<int>(kLargestPixel) + 1> count = {};
+  for (const double value : values) ++count[static_cast<std::size_t>(value)];
+  const double all = static_cast<double>(values.size()) * kNumOffsets;
+  double sum = 0.0, squares = 0.0;
+  const auto for_places = [&](const auto& use) {
+    for (std::size_t v = 0; v < count.size(); ++v)
+      for (int k = 0; k < kNumOffsets && count[v] > 0.0; ++k)
+        use(count[v] / all, Place(column, static_cast<double>(v), (k + 0.5) / kNumOffsets).value);
+  };
+  for_places([&](double share, double place) { sum += share * place; });
+  for_places([&](double share, double place) { squares += share * (place - sum) * (place - sum); });
+  column.center = sum;
+  column.scale = std::sqrt(squares);
+  if (std::isfinite(column.center) && column.scale >= kSmallestDeviation) return absl::OkStatus();
+  return ColumnError(spec, index,
+                     absl::StrCat("a deviation of ", column.scale, " within its bounds"),
+                     "values within bounds below -0.5 and above 255.5");
+}
+
 absl::StatusOr<Column> FitPixel(const ColumnSpec& spec, int index, std::span<const double> values) {
   const double beyond = (kLargestPixel + 1.0) * kPixelMargin / (1.0 - 2.0 * kPixelMargin);
   Column column{.name = spec.name,
@@ -199,7 +222,7 @@ absl::StatusOr<Column> FitPixel(const ColumnSpec& spec, int index, std::span<con
     if (!(values[r] >= 0.0 && values[r] <= kLargestPixel) || values[r] != std::floor(values[r]))
       return ValueError(spec, index, r, values[r], "a pixel, an integer from 0 to 255,");
   column.mean = Measure(values).mean;
-  MILLRACE_RETURN_IF_ERROR(Standardise(spec, index, values, column));
+  MILLRACE_RETURN_IF_ERROR(StandardisePixel(spec, index, values, column));
   return column;
 }
 

@@ -21,16 +21,6 @@
 namespace millrace {
 namespace {
 
-double NetworkParameters(const NetworkShape& network, double inputs, double context_dim,
-                         double outputs) {
-  double total = RowFloats(context_dim) * network.hidden_sizes[0];
-  for (const int size : network.hidden_sizes) {
-    total += RowFloats(inputs) * size + RowFloats(size);
-    inputs = size;
-  }
-  return total + RowFloats(inputs) * outputs + RowFloats(outputs);
-}
-
 // A layer's parameters under names of its own in the layout.
 class Builder {
  public:
@@ -105,6 +95,16 @@ class Builder {
 double RowFloats(double cols) {
   const double padded = std::ceil(cols / kRowAlign) * kRowAlign;
   return std::fmod(padded, 256.0) == 0.0 && cols > 0.0 ? padded + kRowAlign : padded;
+}
+
+double NetworkParameters(const NetworkShape& network, double inputs, double context_dim,
+                         double outputs) {
+  double total = RowFloats(context_dim) * network.hidden_sizes[0];
+  for (const int size : network.hidden_sizes) {
+    total += RowFloats(inputs) * size + RowFloats(size);
+    inputs = size;
+  }
+  return total + RowFloats(inputs) * outputs + RowFloats(outputs);
 }
 
 double EstimateParameters(const LayerSpec& layer, int dim, int context_dim) {

@@ -33,8 +33,18 @@ absl::Status ValidateChain(const std::string& path, const std::vector<LayerSpec>
 absl::Status ValidateLayer(const std::string& path, const LayerSpec& layer, int dim,
                            int context_dim);
 
+// Multiplications that a layer takes, cubic in its width, whenever a flow is made of the spec:
+// rotations are drawn, and the matrices of residual layers are bounded.
+double SetUpSteps(const LayerSpec& layer, int dim);
+// INVALID_ARGUMENT where those of a chain are more than some seconds' worth.
+absl::Status ValidateSetUp(const std::string& path, double steps);
+
 // Floats of a row of `cols` parameters, as ParameterLayout pads it.
 double RowFloats(double cols);
+
+// Floats that the parameters of a network take, about.
+double NetworkParameters(const NetworkShape& network, double inputs, double context_dim,
+                         double outputs);
 
 // Floats that a valid layer's parameters take, about, their padding included; never overflows.
 double EstimateParameters(const LayerSpec& layer, int dim, int context_dim);

@@ -56,9 +56,22 @@ double ConvolutionParameters(const NetworkShape& network, double inputs, double 
   return total + RowFloats(9.0 * inputs) * outputs + RowFloats(outputs);
 }
 
-absl::Status ValidateConvolutions(const std::string& path, const NetworkShape& network) {
+// Numbers of an image that the layers of a network make, at most.
+constexpr double kMostActivations = 1 << 24;
+
+absl::Status ValidateConvolutions(const std::string& path, const NetworkShape& network,
+                                  const Grid& grid) {
   if (network.hidden_sizes.empty() && !network.residual) return absl::OkStatus();
-  return ValidateNetwork(absl::StrCat(path, ".network"), network, 1);
+  const std::string field = absl::StrCat(path, ".network");
+  MILLRACE_RETURN_IF_ERROR(ValidateNetwork(field, network, 1));
+  double activations = 0.0;
+  for (const int size : network.hidden_sizes)
+    activations += static_cast<double>(size) * grid.framed();
+  if (activations <= kMostActivations) return absl::OkStatus();
+  return InvalidArgument(absl::StrCat(field, ".hidden_sizes"),
+                         absl::StrCat(activations, " numbers for an image of ", grid.height, " x ",
+                                      grid.width, " pixels"),
+                         absl::StrCat("at most ", kMostActivations, ": fewer channels"));
 }
 
 // What a layer must be beside valid by itself.
@@ -82,14 +95,14 @@ absl::Status ValidateOfImages(const std::string& path, const LayerSpec& layer,
       return InvalidArgument(absl::StrCat(path, ".squeeze"),
                              absl::StrCat("an image of ", grid.height, " x ", grid.width),
                              "one of at least 2 x 2: fewer levels");
-    return ValidateConvolutions(absl::StrCat(path, ".squeeze"), layer.squeeze->network);
+    return ValidateConvolutions(absl::StrCat(path, ".squeeze"), layer.squeeze->network, grid);
   }
   const bool halves =
       layer.factor_out || (layer.coupling && layer.coupling->mask == Mask::kChannels);
   if (halves && image.channels < 2)
     return InvalidArgument(path, "one channel", "at least two: a squeeze before it");
   if (layer.factor_out)
-    return ValidateConvolutions(absl::StrCat(path, ".factor_out"), layer.factor_out->network);
+    return ValidateConvolutions(absl::StrCat(path, ".factor_out"), layer.factor_out->network, grid);
   if (!layer.coupling) return absl::OkStatus();
   const std::string mask = absl::StrCat(path, ".coupling.mask");
   if (layer.coupling->mask == Mask::kNone && context_dim == 0)
@@ -98,7 +111,8 @@ absl::Status ValidateOfImages(const std::string& path, const LayerSpec& layer,
     return InvalidArgument(mask, "one column", "at least two: fewer levels");
   if (layer.coupling->mask == Mask::kCheckerboard && grid.pixels() < 2)
     return InvalidArgument(mask, "a checkerboard of one pixel", "the channels");
-  return absl::OkStatus();
+  if (layer.coupling->mask == Mask::kNone) return absl::OkStatus();
+  return ValidateConvolutions(absl::StrCat(path, ".coupling"), layer.coupling->network, grid);
 }
 
 class Builder {
@@ -211,14 +225,17 @@ absl::Status ValidateImageChain(const std::string& path, const std::vector<Layer
     return InvalidArgument("flow.base", "a base on an interval", "one on all real numbers");
   ImageColumns image{{shape.height, shape.width}, shape.channels};
   bool conditioned = false;
+  double set_up = 0.0;
   for (std::size_t i = 0; i < chain.size(); ++i) {
     const LayerSpec& layer = chain[i];
     const std::string field = absl::StrCat(path, "[", i, "]");
     MILLRACE_RETURN_IF_ERROR(ValidateLayer(field, layer, image.channels, context_dim));
     MILLRACE_RETURN_IF_ERROR(ValidateOfImages(field, layer, image, context_dim));
     conditioned |= layer.coupling && layer.coupling->mask == Mask::kNone;
+    set_up += SetUpSteps(layer, image.channels);
     image = After(layer, image);
   }
+  MILLRACE_RETURN_IF_ERROR(ValidateSetUp(path, set_up));
   if (context_dim == 0 || conditioned) return absl::OkStatus();
   return InvalidArgument(path, "no layer that a condition reaches",
                          "a coupling whose mask is none: a prior that depends on the condition");
@@ -237,9 +254,12 @@ double EstimateImageParameters(const std::vector<LayerSpec>& chain, const ImageS
     else if (layer.coupling && layer.coupling->mask != Mask::kNone)
       total += ConvolutionParameters(layer.coupling->network, channels,
                                      channels * layer.coupling->bijection.parameters());
+    else if (layer.coupling)
+      total += NetworkParameters(
+          layer.coupling->network, 0.0, context_dim,
+          static_cast<double>(image.count()) * layer.coupling->bijection.parameters());
     else
-      total +=
-          EstimateParameters(layer, layer.coupling ? image.count() : image.channels, context_dim);
+      total += EstimateParameters(layer, image.channels, context_dim);
     image = After(layer, image);
   }
   return total;

@@ -108,8 +108,16 @@ absl::Status ValidateLinear(const std::string& path, LinearLayer::Start start, i
                    " columns, which takes dim^3 steps to draw, or another start"));
 }
 
-// Multiplications that a layer takes, cubic in its width, whenever a flow is made of the spec:
-// rotations are drawn, and the matrices of residual layers are bounded.
+// Moments are those of what reaches a layer's forward pass.
+absl::Status ValidateInverse(const std::string& path, const LayerSpec& layer) {
+  const bool whitens = layer.linear && layer.linear->start == LinearLayer::Start::kWhiten;
+  if (!layer.inverse || (!layer.norm && !whitens)) return absl::OkStatus();
+  return InvalidArgument(absl::StrCat(path, ".inverse"), "true",
+                         "false: the layer starts from the rows that reach it, one way round only");
+}
+
+}  // namespace
+
 double SetUpSteps(const LayerSpec& layer, int dim) {
   const double n = dim;
   if (layer.linear && layer.linear->start == LinearLayer::Start::kRotation) return n * n * n;
@@ -125,24 +133,12 @@ double SetUpSteps(const LayerSpec& layer, int dim) {
   return steps;
 }
 
-absl::Status ValidateSetUp(const std::string& path, const std::vector<LayerSpec>& chain, int dim) {
-  double steps = 0.0;
-  for (const LayerSpec& layer : chain) steps += SetUpSteps(layer, dim);
+absl::Status ValidateSetUp(const std::string& path, double steps) {
   if (steps <= kMostSetUpSteps) return absl::OkStatus();
   return InvalidArgument(
       path, absl::StrCat("rotations and residual layers that take ", steps, " steps to set up"),
       absl::StrCat("at most ", kMostSetUpSteps, ": fewer or narrower ones"));
 }
-
-// Moments are those of what reaches a layer's forward pass.
-absl::Status ValidateInverse(const std::string& path, const LayerSpec& layer) {
-  const bool whitens = layer.linear && layer.linear->start == LinearLayer::Start::kWhiten;
-  if (!layer.inverse || (!layer.norm && !whitens)) return absl::OkStatus();
-  return InvalidArgument(absl::StrCat(path, ".inverse"), "true",
-                         "false: the layer starts from the rows that reach it, one way round only");
-}
-
-}  // namespace
 
 absl::Status ValidateBijection(const std::string& path, const ScalarBijection& bijection) {
   using Kind = ScalarBijection::Kind;
@@ -230,11 +226,13 @@ absl::Status ValidateChain(const std::string& path, const std::vector<LayerSpec>
                            int context_dim, const BaseSpec& base) {
   Interval values = kAllReals;
   bool conditioned = false;
+  double set_up = 0.0;
   for (std::size_t i = 0; i < chain.size(); ++i) {
     const LayerSpec& layer = chain[i];
     const std::string field = absl::StrCat(path, "[", i, "]");
     MILLRACE_RETURN_IF_ERROR(ValidateLayer(field, layer, dim, context_dim));
     MILLRACE_RETURN_IF_ERROR(ValidateNotOfImages(field, layer));
+    set_up += SetUpSteps(layer, dim);
     conditioned |= layer.autoregressive || layer.coupling || layer.residual;
     const Values of = OfLayer(layer, values);
     if (of.from != values)
@@ -242,7 +240,7 @@ absl::Status ValidateChain(const std::string& path, const std::vector<LayerSpec>
                              absl::StrCat("one for what stands before it: ", Text(values)));
     values = of.to;
   }
-  MILLRACE_RETURN_IF_ERROR(ValidateSetUp(path, chain, dim));
+  MILLRACE_RETURN_IF_ERROR(ValidateSetUp(path, set_up));
   if (context_dim > 0 && !conditioned)
     return InvalidArgument(path, "no layer that a condition reaches",
                            "an autoregressive, coupling or residual layer");

@@ -145,7 +145,7 @@ absl::Status CheckColumns(std::span<const DensityColumn> columns) {
 
 absl::StatusOr<FlowSpec> ChooseDensityFlow(const FlowChoice& choice, int dim, std::uint64_t seed) {
   FlowChoice chosen = choice;
-  if (!chosen.stack.architecture && !chosen.chain) {
+  if (!chosen.stack.architecture && !chosen.chain && !chosen.image) {
     chosen.stack.architecture =
         dim > 1 ? Architecture::kNsfCoupling : Architecture::kNsfAutoregressive;
     if (!chosen.stack.layers) chosen.stack.layers = kLayers;

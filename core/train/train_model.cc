@@ -121,6 +121,7 @@ class Training {
                                                      request_.options, SeedFor(seed, kSplit)));
     data_.emplace(model_->columns, model_->context, std::move(split),
                   TrainingRows::Seeds{SeedFor(seed, kNoise), SeedFor(seed, kValidationNoise)});
+    if (request_.flow.image) return absl::OkStatus();  // nothing whitens images
     MILLRACE_ASSIGN_OR_RETURN(shrinkage_, ChooseShrinkage(data_->known().rows, stop_));
     return absl::OkStatus();
   }

@@ -18,10 +18,12 @@ class FirstColumns final : public Transform {
       : count_(count), transform_(std::move(transform)) {}
 
   void Forward(Pass& pass, Matrix x, Vector log_det) const override {
-    transform_->Forward(pass, x.Columns(0, count_), log_det);
+    Pass first = OfFirst(pass);
+    transform_->Forward(first, x.Columns(0, count_), log_det);
   }
   void Inverse(Pass& pass, Matrix z, Vector log_det) const override {
-    transform_->Inverse(pass, z.Columns(0, count_), log_det);
+    Pass first = OfFirst(pass);
+    transform_->Inverse(first, z.Columns(0, count_), log_det);
   }
   void Backward(Pass& pass, Matrix grad, ConstVector log_det_bar) const override {
     transform_->Backward(pass, grad.Columns(0, count_), log_det_bar);
@@ -50,6 +52,12 @@ class FirstColumns final : public Transform {
   }
 
  private:
+  Pass OfFirst(const Pass& pass) const {
+    Pass first = pass;
+    if (!pass.column_log_det.empty()) first.column_log_det.count = count_;
+    return first;
+  }
+
   const int count_;
   const std::unique_ptr<const Transform> transform_;
 };

@@ -37,11 +37,20 @@ constexpr RpcMethod kManipulate = Unary("Manipulate");
 // What takes no more than this, with all that is computed with it, is done before anyone could stop
 // it.
 constexpr std::int64_t kShortEvaluations = 1024;
+constexpr std::int64_t kShortProducts = std::int64_t{1} << 33;
 
 // Of one block, which a backend computes without asking other threads, and few products.
 bool IsBrief(const QuerySize& size, const ServedModel& model, const Config& config) {
   return !size.writes && size.evaluations <= kRowAlign &&
          size.evaluations * model.density->flow().ProductsOfRow() <= config.max_inline_products;
+}
+
+// Whether a query, with all that may be computed together with it, ends so soon that nobody needs
+// to stop it.
+bool IsShort(const QuerySize& size, const ServedModel& model, const Config& config) {
+  const std::int64_t evaluations = std::max(size.evaluations, config.batch.max_evaluations);
+  return evaluations <= kShortEvaluations &&
+         evaluations * model.density->flow().ProductsOfRow() <= kShortProducts;
 }
 
 // What answers a query: alone, or together with others of its kind.
@@ -98,8 +107,7 @@ grpc::ServerUnaryReactor* Ask(const RpcMethod& method, Operation operation, cons
     MILLRACE_ASSIGN_OR_RETURN(const QuerySize size,
                               CheckQuery(*request, *model, app.config.limits));
     const bool brief = IsBrief(size, *model, app.config);
-    if (!brief && std::max(size.evaluations, app.config.batch.max_evaluations) > kShortEvaluations)
-      call->call().StopAtDeadline();
+    if (!brief && !IsShort(size, *model, app.config)) call->call().StopAtDeadline();
     Query query = {.operation = operation,
                    .model = model,
                    .rows = size.rows,

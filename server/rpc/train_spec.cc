@@ -70,9 +70,9 @@ absl::StatusOr<TrainRequest> ReadTrainSpec(const v1::TrainSpec& spec, const Limi
   MILLRACE_ASSIGN_OR_RETURN(request.flow, ReadFlow(spec.flow()));
   MILLRACE_ASSIGN_OR_RETURN(request.options, ReadOptions(spec.options()));
   // Does the choice contradict itself? A table's width, where the spec does not tell it, may matter
-  // to layers of a chain: CheckWidth looks at those.
+  // to layers of a chain, and does to images: CheckWidth looks at those.
   const bool described = !request.columns.empty();
-  if (!described && request.flow.chain) return request;
+  if (!described && (request.flow.chain || request.flow.image)) return request;
   MILLRACE_RETURN_IF_ERROR(
       ChooseFlow(request.flow, kSomeRows,
                  described ? CountOf(request.columns, ColumnRole::kFeature) : kSomeColumns,

@@ -51,8 +51,7 @@ struct Side {
   std::vector<std::int64_t> numbers;
 };
 
-absl::StatusOr<Side> ReadSide(const std::string& path, const ReadOptions& options) {
-  auto reader = OpenTable(path, options);
+absl::StatusOr<Side> ReadSide(absl::StatusOr<std::unique_ptr<TableReader>> reader) {
   if (!reader.ok()) return reader.status();
   auto rows = ReadAll(**reader);
   if (!rows.ok()) return rows.status();
@@ -98,10 +97,10 @@ bool HasColumn(const v1::Model& model, const std::string& name) {
 
 // The two sets of rows, of one file or of two.
 absl::StatusOr<std::pair<Side, Side>> ReadSides(const Flags& flags, const v1::Model& model) {
-  auto with = ReadSide(flags.input.path, flags.input.options);
+  auto with = ReadSide(flags.input.Open());
   if (!with.ok()) return with.status();
   if (!flags.without.empty()) {
-    auto without = ReadSide(flags.without, flags.input.options);
+    auto without = ReadSide(OpenTable(flags.without, flags.input.options));
     if (!without.ok()) return without.status();
     return std::pair(*std::move(with), *std::move(without));
   }

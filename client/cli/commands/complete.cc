@@ -45,9 +45,9 @@ absl::Status Write(const Flags& flags, const client::CompleteResult& result,
 }
 
 absl::Status Run(const Flags& flags) {
-  ReadOptions read = flags.input.options;
-  read.missing = true;
-  auto reader = OpenTable(flags.input.path, read);
+  InputFlags input = flags.input;
+  input.options.missing = true;
+  auto reader = input.Open();
   if (!reader.ok()) return reader.status();
   const client::Client client(flags.server.options);
   client::ModelRef model = flags.model.model;

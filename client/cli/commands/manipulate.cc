@@ -48,7 +48,7 @@ absl::Status Write(const Flags& flags, const client::ManipulateResult& result,
 }
 
 absl::Status Run(const Flags& flags) {
-  auto reader = OpenTable(flags.input.path, flags.input.options);
+  auto reader = flags.input.Open();
   if (!reader.ok()) return reader.status();
   const client::Client client(flags.server.options);
   client::ModelRef model = flags.model.model;

@@ -50,6 +50,10 @@ absl::StatusOr<ImageShape> PictureFlags::ShapeFor(int cols,
                                                    chosen->cols(), " numbers, the model has ", cols,
                                                    " columns; name their size with --image"));
   }
+  if (chosen->channels != 1 && chosen->channels != 3)
+    return absl::InvalidArgumentError(absl::StrCat("images of ", ToText(*chosen), " have ",
+                                                   chosen->channels,
+                                                   " channels; a picture shows 1 or 3"));
   return *chosen;
 }
 

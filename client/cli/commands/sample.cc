@@ -156,7 +156,7 @@ void AddSampleCommand(CLI::App& app, absl::Status& result) {
       ->group("Conditions (of a model p(x | c))");
   flags->server.AddTo(*command);
   flags->output.AddTo(*command);
-  flags->picture.AddTo(*command, "needed for a picture",
+  flags->picture.AddTo(*command, "by default that of a model of images",
                        "default: a line for each condition, or about a square");
   command->callback([flags, &result] { result = Run(*flags); });
 }

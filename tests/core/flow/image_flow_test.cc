@@ -3,6 +3,7 @@
 // The laws of their transforms and of whole flows are with those of all others.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <random>
@@ -114,6 +115,66 @@ TEST(ImageFlowTest, SpecsThatContradictThemselvesAreRefused) {
   }
 }
 
+TEST(ImageFlowTest, WhatWouldTakeTooLongOrTooMuchIsRefused) {
+  LayerSpec rotation;
+  rotation.linear = {LinearLayer::Start::kRotation};
+  EXPECT_EQ(
+      DetailOf(Flow::Create(Chain({2, 4, 512}, std::vector<LayerSpec>(256, rotation))).status())
+          .field,
+      "flow.chain.layers");
+  LayerSpec wide = CouplingOf(Mask::kCheckerboard);
+  wide.coupling->network.hidden_sizes.clear();
+  for (int l = 0; l < 8; ++l) {
+    wide.coupling->network.hidden_sizes.push_back(8192);
+    wide.coupling->network.hidden_sizes.push_back(1);
+  }
+  EXPECT_EQ(DetailOf(Flow::Create(Chain({64, 64, 1}, {wide})).status()).field,
+            "flow.chain.layers[0].coupling.network.hidden_sizes");
+}
+
+// The bound on parameters is of the estimate: it must not be far below what is laid out.
+TEST(ImageFlowTest, EstimatesAreNotBelowTheLayout) {
+  LayerSpec prior = CouplingOf(Mask::kNone);
+  prior.coupling->bijection = {ScalarBijection::Kind::kRationalQuadratic, 16};
+  FlowSpec conditional = Chain({8, 8, 2}, {prior});
+  conditional.context_dim = 3;
+  for (const FlowSpec& spec : {Glow({6, 6, 1}, 1), Glow({7, 9, 3}, 2), Glow({8, 8, 1}, 2, 4, 5),
+                               RealNvp({8, 8, 1}, 2), conditional}) {
+    const auto flow = *Flow::Create(spec);
+    const double size = static_cast<double>(flow->layout().size());
+    EXPECT_GE(EstimateParameters(spec), 0.95 * size);
+    EXPECT_LE(EstimateParameters(spec), 3.0 * size);
+  }
+}
+
+// Each column's share of the log-density is its own, in chains that stay triangular.
+TEST(ImageFlowTest, ChainTermsSumToTheLogDensity) {
+  LayerSpec linear;
+  linear.linear.emplace();
+  std::vector<LayerSpec> chain(3, FactorOut());
+  chain.push_back(linear);
+  const auto flow = *Flow::Create(Chain({1, 1, 8}, chain));
+  const auto backend = CreateCpuBackend({.threads = 1});
+  ParameterValues parameters = AsFloats(RandomParameters(*flow, 4));
+  for (const auto& entry : flow->layout().entries())
+    if (entry.name.find("upper") != std::string::npos)
+      std::fill_n(parameters.data() + entry.slice.offset, entry.slice.extent(), 0.0f);
+  const auto weights = *backend->Upload(flow, parameters.span());
+  std::mt19937_64 random(3);
+  Rows<float> x(5, 8);
+  for (int r = 0; r < 5; ++r)
+    for (int c = 0; c < 8; ++c) x(r, c) = static_cast<float>(RandomNormal(random));
+  Rows<double> terms(5, 8);
+  std::vector<double> log_prob(5);
+  ASSERT_TRUE(backend->ChainTerms(*weights, x.view(), {}, terms.view(), {}).ok());
+  ASSERT_TRUE(backend->LogProb(*weights, x.view(), {}, log_prob, {}).ok());
+  for (int r = 0; r < 5; ++r) {
+    double sum = 0.0;
+    for (int c = 0; c < 8; ++c) sum += terms(r, c);
+    EXPECT_NEAR(sum, log_prob[r], 1e-4);
+  }
+}
+
 TEST(ImageFlowTest, LayersOfImagesWantAnImage) {
   for (const LayerSpec& layer : {Squeeze(), FactorOut(), CouplingOf(Mask::kCheckerboard)}) {
     FlowSpec spec = Chain({4, 4, 1}, {layer});
@@ -124,7 +185,7 @@ TEST(ImageFlowTest, LayersOfImagesWantAnImage) {
 
 TEST(ImageFlowTest, TooManyParametersAreFoundBeforeTheyAreLaidOut) {
   FlowSpec spec = Glow({64, 64, 1}, 5, 64);
-  spec.stack->hidden_sizes = {8192, 8192};
+  spec.stack->hidden_sizes = {1024, 1024};
   EXPECT_EQ(Flow::Create(spec).status().code(), absl::StatusCode::kResourceExhausted);
 }
 

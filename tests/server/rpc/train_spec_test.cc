@@ -191,6 +191,21 @@ TEST(TrainSpec, ColumnsMustMatchTheTable) {
   EXPECT_EQ(DetailOf(CheckWidth(request, 3, kLimits)).field, "columns");
 }
 
+// Its columns need not be listed: the table's width tells whether they fit.
+TEST(TrainSpec, AnImageMustMatchTheTable) {
+  v1::TrainSpec message;
+  message.mutable_flow()->mutable_image()->set_height(28);
+  message.mutable_flow()->mutable_image()->set_width(28);
+  message.mutable_flow()->mutable_image()->set_channels(1);
+  const auto request = ReadTrainSpec(message, kLimits);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_TRUE(CheckWidth(*request, 784, kLimits).ok());
+  EXPECT_EQ(DetailOf(CheckWidth(*request, 783, kLimits)).field, "flow.image");
+  message.mutable_flow()->mutable_image()->set_width(4294967295u);
+  const auto huge = ReadTrainSpec(message, kLimits);
+  EXPECT_FALSE(huge.ok() && CheckWidth(*huge, 784, kLimits).ok());
+}
+
 TEST(TrainSpec, TheFlowHasALimitAtTheWidthOfTheTable) {
   TrainRequest request;
   request.flow.stack.architecture = Architecture::kMaf;

@@ -73,9 +73,10 @@ void ConvolveRows(const Filter& filter, Grid grid, const ConstMatrix& in, const 
           [&](int tap, int dy, int dx) { moves[tap] = from.at(dy, dx) - from.at(0, 0); });
   const std::span<const std::ptrdiff_t> used(moves.data(), filter.size * filter.size);
   for (int y = 0; y < grid.height; ++y)
-    gemm::Multiply(
-        {filter.values, filter.ld, 1, Data(in) + from.at(y, 0), from.plane, Data(out) + to.at(y, 0),
-         to.plane, used},
+    gemm::MultiplyMoved(
+        {{filter.values, filter.ld, 1, Data(in) + from.at(y, 0), from.plane,
+          Data(out) + to.at(y, 0), to.plane},
+         used},
         0, filter.outputs,
         [&](int, int) {
           return Range{0, filter.inputs};

@@ -9,6 +9,7 @@
 #define MILLRACE_CORE_CPU_GEMM_H_
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <span>
 #include <type_traits>
@@ -26,10 +27,6 @@ namespace millrace::gemm {
 inline constexpr int kTileRows = 6;
 inline constexpr int kTilePacks = Pack::kWidth == 16 ? 4 : 2;
 
-inline constexpr std::ptrdiff_t kInPlace[] = {0};
-
-// Where B moves, the sum goes over k range after k range, with B moved on by each number in turn,
-// and A goes on from range to range.
 struct Operands {
   const float* a;
   std::ptrdiff_t a_m, a_k;
@@ -37,8 +34,16 @@ struct Operands {
   std::ptrdiff_t b_k;
   float* c;
   std::ptrdiff_t c_m;
-  std::span<const std::ptrdiff_t> b_moves = kInPlace;
 };
+
+// The sum goes over the k range again and again, with B moved on by each number in turn, and A goes
+// on from range to range.
+struct MovedOperands : Operands {
+  std::span<const std::ptrdiff_t> b_moves;
+};
+
+constexpr std::array<std::ptrdiff_t, 1> MovesOf(const Operands&) { return {0}; }
+inline std::span<const std::ptrdiff_t> MovesOf(const MovedOperands& o) { return o.b_moves; }
 
 // What becomes of a finished sum, given what C held before.
 template <typename Function>
@@ -70,16 +75,16 @@ template <int kCount, typename Use>
 }
 
 // Never a part of its caller, where its accumulators would compete for registers.
-template <int kM, int kN, typename Finish>
-[[gnu::noinline]] void Tile(const Operands& operands, int m, int n, int k_begin, int k_end,
+template <int kM, int kN, typename SomeOperands, typename Finish>
+[[gnu::noinline]] void Tile(const SomeOperands& operands, int m, int n, int k_begin, int k_end,
                             const Finish& finish) {
-  const Operands o = operands;  // no store can alias a copy
+  const SomeOperands o = operands;  // no store can alias a copy
   Pack sum[kM][kN];
   Unrolled<kM>([&](auto i) MILLRACE_INLINE {
     Unrolled<kN>([&](auto j) MILLRACE_INLINE { sum[i][j] = Pack(0.0f); });
   });
   const float* a = o.a + m * o.a_m + k_begin * o.a_k;
-  for (const std::ptrdiff_t move : o.b_moves) {
+  for (const std::ptrdiff_t move : MovesOf(o)) {
     const float* b = o.b + move + k_begin * o.b_k + n;
 #pragma GCC unroll 2
     for (int k = k_begin; k < k_end; ++k, a += o.a_k, b += o.b_k) {
@@ -99,8 +104,8 @@ template <int kM, int kN, typename Finish>
   });
 }
 
-template <int kM, typename Finish>
-inline void TileRow(const Operands& o, int m, int n_begin, int n_end, int k_begin, int k_end,
+template <int kM, typename SomeOperands, typename Finish>
+inline void TileRow(const SomeOperands& o, int m, int n_begin, int n_end, int k_begin, int k_end,
                     const Finish& finish) {
   int n = n_begin;
   for (; n + kTilePacks * Pack::kWidth <= n_end; n += kTilePacks * Pack::kWidth)
@@ -118,9 +123,9 @@ struct Range {
 
 // Rows [m_begin, m_end) of C. `k_range(m, count)` and `n_range(m, count)` give the ranges of a tile
 // of `count` rows from m; n ranges are multiples of the pack's width.
-template <typename KRange, typename NRange, typename Finish>
-inline void Multiply(const Operands& o, int m_begin, int m_end, const KRange& k_range,
-                     const NRange& n_range, const Finish& finish) {
+template <typename SomeOperands, typename KRange, typename NRange, typename Finish>
+inline void MultiplyAny(const SomeOperands& o, int m_begin, int m_end, const KRange& k_range,
+                        const NRange& n_range, const Finish& finish) {
   const auto run = [&]<int kM>(int m) {
     const Range k = k_range(m, kM);
     const Range n = n_range(m, kM);
@@ -153,6 +158,18 @@ inline void Multiply(const Operands& o, int m_begin, int m_end, const KRange& k_
     }
     m += rows;
   }
+}
+
+template <typename KRange, typename NRange, typename Finish>
+inline void Multiply(const Operands& o, int m_begin, int m_end, const KRange& k_range,
+                     const NRange& n_range, const Finish& finish) {
+  MultiplyAny(o, m_begin, m_end, k_range, n_range, finish);
+}
+
+template <typename KRange, typename NRange, typename Finish>
+inline void MultiplyMoved(const MovedOperands& o, int m_begin, int m_end, const KRange& k_range,
+                          const NRange& n_range, const Finish& finish) {
+  MultiplyAny(o, m_begin, m_end, k_range, n_range, finish);
 }
 
 }  // namespace millrace::gemm

@@ -71,8 +71,7 @@ struct StackSpec {
   double bound = 5.0;              // of splines, (0, 1000]
   int components = 10;             // of mixtures, [1, 32]
   int width = 2;                   // of Sylvester layers, [1, min(dim, 32)]
-  int levels =
-      3;  // of images, [1, kMaxLevels]: each, of RealNVP all but the last, halves the sides
+  int levels = 3;  // of images, [1, kMaxLevels]: each halves the sides, of RealNVP all but the last
   bool additive = false;  // of Glow: couplings move and do not scale
   friend bool operator==(const StackSpec&, const StackSpec&) = default;
 };

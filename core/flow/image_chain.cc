@@ -56,8 +56,9 @@ double ConvolutionParameters(const NetworkShape& network, double inputs, double 
   return total + RowFloats(9.0 * inputs) * outputs + RowFloats(outputs);
 }
 
-// Numbers of an image that the layers of a network make, at most.
-constexpr double kMostActivations = 1 << 24;
+// Numbers of an image that the layers of a network make, at most: half a gigabyte for a block of 32
+// images, and as much for their adjoints.
+constexpr double kMostActivations = 1 << 22;
 
 absl::Status ValidateConvolutions(const std::string& path, const NetworkShape& network,
                                   const Grid& grid) {

@@ -30,8 +30,6 @@ constexpr std::size_t kTiedCount = 8;
 constexpr std::size_t kFewValues = 256;
 constexpr std::size_t kFewValuesRepeat = 10;
 constexpr double kLargestPixel = 255.0;
-// What the logit sees of a pixel is this far from 0 and 1 at least (Dinh et al. 2017, section 4.1).
-constexpr double kPixelMargin = 0.05;
 
 absl::Status SpecError(int index, absl::string_view field, absl::string_view value,
                        absl::string_view expected) {
@@ -209,8 +207,9 @@ absl::Status StandardisePixel(const ColumnSpec& spec, int index, std::span<const
                      "values within bounds below -0.5 and above 255.5");
 }
 
-absl::StatusOr<Column> FitPixel(const ColumnSpec& spec, int index, std::span<const double> values) {
-  const double beyond = (kLargestPixel + 1.0) * kPixelMargin / (1.0 - 2.0 * kPixelMargin);
+absl::StatusOr<Column> FitPixel(const ColumnSpec& spec, int index, std::span<const double> values,
+                                double margin) {
+  const double beyond = (kLargestPixel + 1.0) * margin / (1.0 - 2.0 * margin);
   Column column{.name = spec.name,
                 .type = ColumnType::kDiscrete,
                 .lower = spec.lower.value_or(-0.5 - beyond),
@@ -253,10 +252,10 @@ absl::Status CheckColumnSpec(const ColumnSpec& spec, int index) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Column> FitColumn(const ColumnSpec& spec, int index,
-                                 std::span<const double> values) {
+absl::StatusOr<Column> FitColumn(const ColumnSpec& spec, int index, std::span<const double> values,
+                                 double pixel_margin) {
   MILLRACE_RETURN_IF_ERROR(CheckValues(spec, index, values));
-  if (spec.type == ColumnType::kPixel) return FitPixel(spec, index, values);
+  if (spec.type == ColumnType::kPixel) return FitPixel(spec, index, values, pixel_margin);
   const Census census = Count(values);
   Column column{.name = spec.name, .lower = spec.lower, .upper = spec.upper};
   if (census.distinct.size() == 1) {

@@ -31,8 +31,10 @@ absl::Status CheckColumnSpec(const ColumnSpec& spec, int index);
 //                repeat tenfold. Not where bounds are declared: there a spike keeps the density the
 //                flow gives it, which is finite.
 // Declared kDiscrete, all values must lie on a lattice, of the declared width if there is one;
-// declared kContinuous, nothing is tied.
-absl::StatusOr<Column> FitColumn(const ColumnSpec& spec, int index, std::span<const double> values);
+// declared kContinuous, nothing is tied. Of kPixel without bounds, the logit sees
+// margin + (1 - 2 margin) (value + u) / 256.
+absl::StatusOr<Column> FitColumn(const ColumnSpec& spec, int index, std::span<const double> values,
+                                 double pixel_margin = 0.05);
 
 }  // namespace millrace
 

@@ -61,6 +61,22 @@ absl::Status CheckColumn(const Column& c, std::size_t index) {
   return absl::OkStatus();
 }
 
+// What the logit sees of pixels is this far from 0 and 1 at least: as in Dinh et al. 2017 (section
+// 4.1), or, where many are black or white, as in Papamakarios et al. 2017 (section 4.3), so that
+// these lie as far from grey as they differ from it.
+double PixelMargin(std::span<const ColumnSpec> specs, RowsView<const double> rows) {
+  constexpr double kMargin = 0.05, kMarginOfExtremes = 1e-6, kManyExtremes = 0.05;
+  std::int64_t pixels = 0, extremes = 0;
+  for (std::int64_t r = 0; r < rows.rows; ++r)
+    for (int c = 0; c < rows.cols; ++c) {
+      if (specs[c].type != ColumnType::kPixel) continue;
+      ++pixels;
+      extremes += rows(r, c) == 0.0 || rows(r, c) == 255.0;
+    }
+  const bool many = static_cast<double>(extremes) > kManyExtremes * static_cast<double>(pixels);
+  return many ? kMarginOfExtremes : kMargin;
+}
+
 // Gives the columns that are pixels one centre and one scale: those of all their values.
 void PoolPixels(std::span<const ColumnSpec> specs, std::vector<Column>& columns) {
   std::vector<Column*> pixels;
@@ -90,13 +106,14 @@ absl::StatusOr<ColumnModel> ColumnModel::Fit(std::span<const ColumnSpec> specs,
     return InvalidArgument("columns", absl::StrCat(specs.size(), " columns"),
                            absl::StrCat("one for each of the ", rows.cols, " columns of the rows"));
   ColumnModel model;
+  const double pixel_margin = PixelMargin(specs, rows);
   std::vector<double> values(static_cast<std::size_t>(rows.rows));
   for (int c = 0; c < rows.cols; ++c) {
     if (stop.stop_requested()) return absl::CancelledError("training was cancelled");
     if (specs[c].role == ColumnRole::kCondition) continue;
     MILLRACE_RETURN_IF_ERROR(CheckColumnSpec(specs[c], c));
     for (std::int64_t r = 0; r < rows.rows; ++r) values[r] = rows(r, c);
-    MILLRACE_ASSIGN_OR_RETURN(Column column, FitColumn(specs[c], c, values));
+    MILLRACE_ASSIGN_OR_RETURN(Column column, FitColumn(specs[c], c, values, pixel_margin));
     model.columns_.push_back(std::move(column));
   }
   if (model.columns_.empty() && !specs.empty())

@@ -72,8 +72,9 @@ class ColumnModel {
 
   // Standardised rows for training, [n, dim()]: columns with bins get uniform noise that depends on
   // (seed, first_row + r, column) only. Rows are those of Fit; a value out of support becomes 0.
-  void ToTraining(RowsView<const double> rows, std::uint64_t seed, std::uint64_t first_row,
-                  RowsView<float> out) const;
+  // Returns the mean over rows of log|d out / d value| summed over active columns.
+  double ToTraining(RowsView<const double> rows, std::uint64_t seed, std::uint64_t first_row,
+                    RowsView<float> out) const;
   // Standardised rows at an offset in [0, num_offsets()) or kBinCentres. log_det[r] is
   // log|d out / d value| summed over active columns; out_of_support[r] is 1 where a constant column
   // has another value, a bounded one lies outside, or a value lies off a declared lattice (out[r]

@@ -25,8 +25,9 @@ bool IsConstant(const Column& column, double value) {
 
 }  // namespace
 
-void ColumnModel::ToTraining(RowsView<const double> rows, std::uint64_t seed,
-                             std::uint64_t first_row, RowsView<float> out) const {
+double ColumnModel::ToTraining(RowsView<const double> rows, std::uint64_t seed,
+                               std::uint64_t first_row, RowsView<float> out) const {
+  double log_det = 0.0;
   for (std::int64_t r = 0; r < rows.rows; ++r) {
     for (int i = 0; i < dim(); ++i) {
       const int c = active_[i];
@@ -34,10 +35,12 @@ void ColumnModel::ToTraining(RowsView<const double> rows, std::uint64_t seed,
           columns_[c].bin_width > 0.0
               ? UniformAt(seed, kNoiseStream, first_row + static_cast<std::uint64_t>(r), c)
               : kBinCentre;
-      out(r, i) =
-          static_cast<float>(millrace::ToModel(columns_[c], rows(r, c), position).standardised);
+      const ModelValue value = millrace::ToModel(columns_[c], rows(r, c), position);
+      out(r, i) = static_cast<float>(value.standardised);
+      log_det += value.log_det;
     }
   }
+  return log_det / static_cast<double>(rows.rows);
 }
 
 // Active columns as PlainColumns has them, and what it says of the row.

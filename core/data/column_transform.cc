@@ -33,10 +33,13 @@ struct Bin {
   double high;
 };
 
+// Next to a bound it reaches up to that, unless it is known that the lattice ends there.
 Bin BinOf(const Column& column, double point) {
   const double width = column.bin_width;
-  return {point - width <= LowerOf(column) ? LowerOf(column) : point - 0.5 * width,
-          point + width >= UpperOf(column) ? UpperOf(column) : point + 0.5 * width};
+  const bool to_lower = point - width <= LowerOf(column) && !column.lowest_point;
+  const bool to_upper = point + width >= UpperOf(column) && !column.highest_point;
+  return {to_lower ? LowerOf(column) : point - 0.5 * width,
+          to_upper ? UpperOf(column) : point + 0.5 * width};
 }
 
 double IntoBounds(const Column& column, double value) {

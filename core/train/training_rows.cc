@@ -2,7 +2,7 @@
 #include "core/train/training_rows.h"
 
 #include <cstddef>
-#include <numeric>
+#include <cstdint>
 #include <vector>
 
 namespace millrace {
@@ -17,26 +17,25 @@ TrainingRows::TrainingRows(ColumnModel columns, const ContextModel& conditions, 
   const RowsView<const double> fit = split_.fit().rows;
   const RowsView<const double> validation = split_.validation().rows;
   const RowsView<float> validation_rows = rows_.view().Slice(fit.rows, validation.rows);
-  fit_log_det_ = BinCentres(fit, FitRows());
-  validation_log_det_ = BinCentres(validation, validation_rows);
-  columns_.ToTraining(fit, seeds_.fit, 0, FitRows());
-  columns_.ToTraining(validation, seeds_.validation, 0, validation_rows);
+  fit_log_det_ = columns_.ToTraining(fit, seeds_.fit, 0, FitRows()) + columns_.log_unit();
+  validation_log_det_ =
+      columns_.ToTraining(validation, seeds_.validation, 0, validation_rows) + columns_.log_unit();
 }
 
 RowsView<const float> TrainingRows::EpochRows(std::int64_t epoch) {
   if (columns_.num_offsets() > 1)
-    columns_.ToTraining(split_.fit().rows, seeds_.fit,
-                        static_cast<std::uint64_t>(epoch * split_.fit_rows), FitRows());
+    fit_log_det_ =
+        columns_.ToTraining(split_.fit().rows, seeds_.fit,
+                            static_cast<std::uint64_t>(epoch * split_.fit_rows), FitRows()) +
+        columns_.log_unit();
   return FitRows();
 }
 
-// What the flow sees of rows at the centres of their bins; returns the mean log-determinant.
-double TrainingRows::BinCentres(RowsView<const double> rows, RowsView<float> out) const {
+void TrainingRows::MoveToBinCentres() {
+  const RowsView<const double> rows = split_.all_known().rows;
   std::vector<double> log_det(static_cast<std::size_t>(rows.rows));
   std::vector<std::uint8_t> outside(log_det.size());
-  columns_.ToModel(rows, ColumnModel::kBinCentres, out, log_det, outside);
-  return std::accumulate(log_det.begin(), log_det.end(), 0.0) / static_cast<double>(rows.rows) +
-         columns_.log_unit();
+  columns_.ToModel(rows, ColumnModel::kBinCentres, rows_.view(), log_det, outside);
 }
 
 }  // namespace millrace

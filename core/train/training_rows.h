@@ -36,14 +36,13 @@ class TrainingRows {
   // The rows to fit, with fresh noise in their bins every epoch.
   RowsView<const float> EpochRows(std::int64_t epoch);
   // From here on known rows stand at the centres of their bins.
-  void MoveToBinCentres() { (void)BinCentres(split_.all_known().rows, rows_.view()); }
+  void MoveToBinCentres();
 
-  // Mean log|d bin centre, as the flow sees it / d standardised value|.
+  // Mean log|d value, as the flow sees it / d standardised value|, of the rows as they stand.
   double fit_log_det() const { return fit_log_det_; }
   double validation_log_det() const { return validation_log_det_; }
 
  private:
-  double BinCentres(RowsView<const double> rows, RowsView<float> out) const;
   RowsView<float> FitRows() { return rows_.view().Slice(0, split_.fit_rows); }
 
   ColumnModel columns_;

@@ -2,6 +2,7 @@
 // Columns that are pixels: integers from 0 to 255 that all go through one map.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <string>
@@ -50,9 +51,8 @@ TEST(PixelsTest, AllHaveOneMapAndNoneIsConstant) {
   EXPECT_TRUE(ColumnModel::FromColumns(columns).ok());
 }
 
-// What the flow sees is logit(0.05 + 0.9 (v + u) / 256), standardised (Dinh et al. 2017, 4.1).
-TEST(PixelsTest, TheLogitIsThePublishedOne) {
-  const auto model = *ColumnModel::Fit(Pixels(3), Images().view());
+// What the flow sees is logit(a + (1 - 2 a) (v + u) / 256), standardised.
+void ExpectLogit(const ColumnModel& model, double margin) {
   const double center = model.columns()[0].center, scale = model.columns()[0].scale;
   for (const double value : {0.0, 1.0, 128.0, 255.0}) {
     Rows<double> row(1, 3);
@@ -61,14 +61,30 @@ TEST(PixelsTest, TheLogitIsThePublishedOne) {
     std::vector<double> log_det(1);
     std::vector<std::uint8_t> outside(1);
     model.ToModel(row.view(), ColumnModel::kBinCentres, seen.view(), log_det, outside);
-    const double share = 0.05 + 0.9 * (value + 0.5) / 256.0;
+    const double share = margin + (1.0 - 2.0 * margin) * (value + 0.5) / 256.0;
     EXPECT_EQ(outside[0], 0);
     EXPECT_NEAR(seen(0, 0), (std::log(share / (1.0 - share)) - center) / scale, 1e-5);
-    EXPECT_NEAR(log_det[0], 3.0 * std::log(0.9 / 256.0 / (share * (1.0 - share)) / scale), 1e-9);
+    EXPECT_NEAR(log_det[0],
+                3.0 * std::log((1.0 - 2.0 * margin) / 256.0 / (share * (1.0 - share)) / scale),
+                1e-9);
     Rows<double> back(1, 3);
     model.FromModel(seen.view(), back.view());
     for (int c = 0; c < 3; ++c) EXPECT_EQ(back(0, c), value);
   }
+}
+
+// Dinh et al. 2017, section 4.1.
+TEST(PixelsTest, OfGreyImagesTheLogitIsThatOfRealNvp) {
+  Rows<double> grey = Images();
+  for (int r = 0; r < kImages; ++r) grey(r, 0) = 100.0;
+  for (int r = 0; r < kImages; r += 8) grey(r, 1) = 0.0;  // together below a twentieth
+  for (int r = 0; r < kImages; ++r) grey(r, 1) = std::max(grey(r, 1), r % 8 == 0 ? 0.0 : 1.0);
+  ExpectLogit(*ColumnModel::Fit(Pixels(3), grey.view()), 0.05);
+}
+
+// Papamakarios et al. 2017, section 4.3.
+TEST(PixelsTest, OfBlackAndWhiteImagesTheLogitIsThatOfMaf) {
+  ExpectLogit(*ColumnModel::Fit(Pixels(3), Images().view()), 1e-6);
 }
 
 // Noise stays within a bin of width 1, so that a uniform image has density 1 / 256 a pixel: 8 bits.

@@ -20,7 +20,8 @@ constexpr std::int64_t kFewRows = 500;
 
 }  // namespace
 
-FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int dim, bool images) {
+FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int dim, RowKind kind) {
+  const bool images = kind == RowKind::kImages;
   const double steps = dim <= kFewColumns ? 30000.0 : 15000.0;
   FitOptions fit;
   // Fifty batches an epoch or more.
@@ -31,7 +32,9 @@ FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int 
   fit.max_epochs = options.max_epochs.value_or(
       static_cast<int>(std::clamp(std::round(steps / steps_per_epoch), 3.0, 200.0)));
   fit.max_duration = options.max_duration.value_or(absl::InfiniteDuration());
-  fit.learning_rate = options.learning_rate.value_or(dim <= kFewColumns ? 5e-3 : 2e-3);
+  fit.learning_rate = options.learning_rate.value_or(images               ? 4e-3
+                                                     : dim <= kFewColumns ? 5e-3
+                                                                          : 2e-3);
   fit.schedule = options.schedule;
   fit.warmup_steps = options.warmup_steps.value_or(100);
   fit.weight_decay = options.weight_decay.value_or(0.0);
@@ -40,8 +43,9 @@ FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int 
   fit.patience =
       options.patience.value_or(static_cast<int>(std::max<std::int64_t>(20, fit.max_epochs / 4)));
   // Few rows for many columns: conditional variances stay near those of the Gaussian unless the
-  // rows insist.
-  if (dim > kFewColumns && rows >= kFewRows && !images)
+  // rows insist. Those of pixels have nothing of it: black ones lie in a few bins, grey ones in
+  // all.
+  if (dim > kFewColumns && rows >= kFewRows && kind == RowKind::kTable)
     fit.log_scale_penalty = 630.0 * dim / static_cast<double>(rows);
   fit.seed = options.seed;
   return fit;

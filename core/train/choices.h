@@ -10,10 +10,13 @@
 
 namespace millrace {
 
+// Pixels: columns of kPixel, in a flow that does not know that they are an image.
+enum class RowKind { kTable, kPixels, kImages };
+
 // The loop's options for `rows` fitting rows of `dim` columns; `options` is valid. About 15,000
 // steps in all, never decided by the clock, so that the default is repeatable.
 FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int dim,
-                            bool images = false);
+                            RowKind kind = RowKind::kTable);
 
 }  // namespace millrace
 

@@ -29,7 +29,7 @@ void ChooseImageSizes(const ImageShape& image, StackSpec& stack) {
   stack.residual = !glow;
   stack.act_norm = !glow;
   stack.activation = Activation::kRelu;
-  stack.hidden_sizes.assign(glow ? 2 : 5, 64);
+  stack.hidden_sizes = glow ? std::vector<int>{64, 64} : std::vector<int>{32, 32, 32};
 }
 
 // Few columns need many narrow layers, many columns few wide ones; few rows afford neither.

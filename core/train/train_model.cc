@@ -131,6 +131,13 @@ class Training {
     return std::min(model_->spec.image ? kEnoughImages : kEnoughRows, split().fit_rows);
   }
 
+  RowKind Kind() const {
+    if (model_->spec.image) return RowKind::kImages;
+    const bool pixels = std::ranges::any_of(
+        request_.columns, [](const ColumnSpec& spec) { return spec.type == ColumnType::kPixel; });
+    return pixels ? RowKind::kPixels : RowKind::kTable;
+  }
+
   absl::Status FitFlow() {
     const int dim = model_->columns.dim();
     const std::uint64_t seed = request_.options.seed;
@@ -139,8 +146,7 @@ class Training {
     MILLRACE_ASSIGN_OR_RETURN(
         state.train.parameters,
         StartParameters(*flow, data_->fit().Slice(0, EnoughRows()), shrinkage_, backend_, stop_));
-    FitOptions options =
-        ChooseFitOptions(request_.options, split().fit_rows, dim, model_->spec.image.has_value());
+    FitOptions options = ChooseFitOptions(request_.options, split().fit_rows, dim, Kind());
     options.seed = SeedFor(seed, kShuffle);
     Checkpoint checkpoint(request_, model_->spec, options, rows_);
     MILLRACE_RETURN_IF_ERROR(checkpoint.Resume(flow->layout(), state));

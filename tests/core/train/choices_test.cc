@@ -168,7 +168,11 @@ TEST(ChooseFlowTest, ImagesHaveArchitecturesOfTheirOwn) {
     EXPECT_EQ(spec->stack->architecture, Architecture::kGlow);
     EXPECT_EQ(spec->stack->levels, c.levels);
     EXPECT_EQ(spec->image, c.image);
-    EXPECT_TRUE(choose({.architecture = Architecture::kRealNvpImage}, c.image).ok());
+    EXPECT_EQ(spec->stack->hidden_sizes, std::vector<int>(2, 64));
+    const auto real_nvp = choose({.architecture = Architecture::kRealNvpImage}, c.image);
+    ASSERT_TRUE(real_nvp.ok()) << real_nvp.status();
+    EXPECT_EQ(real_nvp->stack->hidden_sizes, std::vector<int>(3, 32));
+    EXPECT_TRUE(real_nvp->stack->residual);
   }
   for (const auto& [field, choice] : {std::pair{"mixing", StackChoice{.mixing = Mixing::kLu}},
                                       std::pair{"whiten", StackChoice{.whiten = true}},
@@ -283,6 +287,14 @@ TEST(ChooseFitOptionsTest, DefaultsAreInRangeWhateverTheTable) {
       EXPECT_GE(fit.patience, 1);
       EXPECT_GT(fit.gradient_clip_norm, 0.0);
     }
+}
+
+TEST(ChooseFitOptionsTest, ScalesOfPixelsAreNotHeldNearThoseOfAGaussian) {
+  for (const std::int64_t rows : {1000, 50000}) {
+    EXPECT_GT(ChooseFitOptions({}, rows, 784).log_scale_penalty, 0.0);
+    EXPECT_EQ(ChooseFitOptions({}, rows, 784, RowKind::kPixels).log_scale_penalty, 0.0);
+    EXPECT_EQ(ChooseFitOptions({}, rows, 784, RowKind::kImages).log_scale_penalty, 0.0);
+  }
 }
 
 TEST(ChooseFitOptionsTest, WhatTheCallerChoosesStays) {

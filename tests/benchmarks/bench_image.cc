@@ -79,6 +79,7 @@ void TrainStep(benchmark::State& state) {
 void Cases(benchmark::internal::Benchmark* benchmark) {
   benchmark->ArgNames({"levels", "depth", "width", "batch"})
       ->ArgsProduct({{2}, {16}, {128}, {1, 64, 256}})
+      ->ArgsProduct({{2}, {4}, {64}, {1, 64, 256}})
       ->UseRealTime()
       ->MeasureProcessCPUTime()
       ->Unit(benchmark::kMillisecond);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The flows of bench_maf and bench_flow in zuko, nflows and normflows, as their users build them.
+"""The flows of bench_maf, bench_flow and bench_image in zuko, nflows and normflows, as their users
+build them.
 
 A peer is a torch module that takes rows to log-densities, and a function that draws. Validation of
 arguments is off, and Adam is torch's fused one.
@@ -94,6 +95,25 @@ def normflows_realnvp(dim, hidden):
                     for _ in range(2))))
     return of_normflows(normflows.NormalizingFlow(normflows.distributions.DiagGaussian(dim),
                                                   layers))
+
+
+def normflows_glow(levels, depth, width, layout):
+    """Its example for images, without classes, of 28 x 28 x 1; by its cheaper map of scales."""
+    bases, flows, merges = [], [], [normflows.flows.Merge() for _ in range(levels - 1)]
+    for halvings in range(levels, 0, -1):  # from latent to data
+        channels, side = 2 ** (halvings + 1), 28 >> halvings
+        leaving = channels if halvings == levels else channels // 2
+        bases.append(normflows.distributions.GlowBase((leaving, side, side)))
+        flows.append([*(normflows.flows.GlowBlock(channels, width, scale_map="exp")
+                        for _ in range(depth)), normflows.flows.Squeeze()])
+    flow = normflows.MultiscaleFlow(bases, flows, merges, class_cond=False)
+    flow.log_prob(torch.rand(64, 1, 28, 28), None)
+    for part in flow.modules():
+        if isinstance(part, normflows.flows.ActNorm):  # a tensor: torch.compile would stop at each
+            del part.data_dep_init_done
+            part.data_dep_init_done = True
+    flow.to(memory_format=layout)
+    return LogProb(flow, lambda f, x: f.log_prob(x, None)), lambda n: flow.sample(n)[0]
 
 
 # normflows' masked autoregressive flow is swept where it is trained, so it is no MAF's peer.

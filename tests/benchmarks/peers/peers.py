@@ -45,7 +45,7 @@ FLOORS = {
 
 
 def inside_environment():
-    """This program again, by the environment's Python and with quiet OpenMP threads."""
+    """The program that runs, again: by the environment's Python, with quiet OpenMP threads."""
     python = ENVIRONMENT / "bin/python"
     if not python.exists():
         venv.create(ENVIRONMENT, with_pip=True)
@@ -54,7 +54,7 @@ def inside_environment():
     if pathlib.Path(sys.prefix) == ENVIRONMENT:
         return
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    os.execv(python, [python, __file__, *sys.argv[1:]])
+    os.execv(python, [python, *sys.argv])
 
 
 def seconds_of(call):
@@ -87,8 +87,9 @@ def translations(kind, task, batch, inputs):
     return ways
 
 
-def peer_calls(kind, task, hidden, columns, batch):
-    """{"library eager | traced | compiled": what a run calls}, until the next cell's are made."""
+def calls_of(makers, kind, task, shape):
+    """{"name eager | traced | compiled": what a run calls on rows [batch, ...]}, until the next
+    cell's are made, of {name: what makes a module and what draws its samples}."""
     import models
     import torch
     warnings.filterwarnings("ignore")  # of tracing, about shapes that do not change here
@@ -96,28 +97,42 @@ def peer_calls(kind, task, hidden, columns, batch):
     torch._dynamo.reset()  # past a number of compiled shapes it would give up, without a word
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     torch.set_grad_enabled(task == "training")
-    inputs = () if task == "sample" else (4.0 * torch.rand(batch, columns) - 2.0,)
+    inputs = () if task == "sample" else (4.0 * torch.rand(shape) - 2.0,)
 
     def ready(module):
         run = models.training_step(module) if task == "training" else module
         return lambda: run(*inputs)
 
     calls = {}
-    for library, make in models.PEERS[kind].items():
+    for name, make in makers.items():
         torch.manual_seed(1)
-        module, sample = make(columns, hidden)
+        module, sample = make()
         if task == "sample":
-            module = models.Sample(module, sample, batch)
-        calls[f"{library} eager"] = ready(module)
-        for how, translate in translations(kind, task, batch, inputs).items():
+            module = models.Sample(module, sample, shape[0])
+        calls[f"{name} eager"] = ready(module)
+        for how, translate in translations(kind, task, shape[0], inputs).items():
             try:
                 call = ready(translate(module))
                 call()
-                calls[f"{library} {how}"] = call
+                calls[f"{name} {how}"] = call
             except Exception as error:  # a library's own limit: said once, beside the figures
-                print(f"{library} cannot be {how}: {str(error).splitlines()[0][:90]}",
+                print(f"{name} cannot be {how}: {str(error).splitlines()[0][:90]}",
                       file=sys.stderr)
     return calls
+
+
+def peer_calls(kind, task, hidden, columns, batch):
+    import models
+    makers = {library: lambda make=make: make(columns, hidden)
+              for library, make in models.PEERS[kind].items()}
+    return calls_of(makers, kind, task, (batch, columns))
+
+
+def peak():
+    """GFLOP/s."""
+    import rig
+    (run,) = rig.benchmark("bench_peak", "FmaPeak").values()
+    return run["GFLOP/s"]
 
 
 def millrace_seconds(kind, task, hidden, columns, batch):
@@ -128,20 +143,25 @@ def millrace_seconds(kind, task, hidden, columns, batch):
     return run["real_time"]
 
 
-def measure(rounds, cell):
-    """{"millrace": s, "zuko eager": s, ...}: the shortest of the rounds, in turns; of the largest
-    batch also "peak": GFLOP/s, the highest of the rounds."""
-    import rig
+def take_turns(rounds, runs, slow=SLOW_SECONDS):
+    """{name: s}: the shortest of the rounds of each run; one slower than `slow` has no further."""
     found = {}
-    runs = {"millrace": lambda: millrace_seconds(*cell)}
-    runs |= {name: lambda call=call: seconds_of(call) for name, call in peer_calls(*cell).items()}
     for _ in range(rounds):
         for name, run in runs.items():
-            if found.get(name, 0.0) < SLOW_SECONDS:
+            if found.get(name, 0.0) < slow:
                 found[name] = min(run(), found.get(name, math.inf))
-        if cell[-1] == 4096:
-            (peak,) = rig.benchmark("bench_peak", "FmaPeak").values()
-            found["peak"] = max(peak["GFLOP/s"], found.get("peak", 0.0))
+    return found
+
+
+def measure(rounds, cell):
+    """{"millrace": s, "zuko eager": s, ...}; of the largest batch also "peak": GFLOP/s."""
+    runs = {"millrace": lambda: millrace_seconds(*cell)}
+    runs |= {name: lambda call=call: seconds_of(call) for name, call in peer_calls(*cell).items()}
+    if cell[-1] == 4096:
+        runs["peak"] = lambda: 1.0 / peak()
+    found = take_turns(rounds, runs)
+    if "peak" in found:
+        found["peak"] = 1.0 / found["peak"]
     return found
 
 

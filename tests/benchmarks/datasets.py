@@ -62,6 +62,14 @@ def anomaly_split(data, name, seed):
     return normal[:half], test, np.arange(len(test)) >= len(normal) - half
 
 
+def digits(data):
+    """The path of MNIST's images, and these as rows of pixels, [60000, 784] of 0 to 255; the last
+    10,000 are to test on."""
+    path = data / "images/train-images-idx3-ubyte.gz"
+    with gzip.open(path) as file:
+        return path, np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28 * 28)
+
+
 def _read_csv(path):
     with gzip.open(path, "rt") as file:
         return np.loadtxt(file, delimiter=",", ndmin=2)

@@ -41,12 +41,16 @@ def add_options(parser, results, command="train", against="the default spec"):
 
 
 class Server:
-    """A real server with an empty model folder and the tool beside it, for a `with` block."""
+    """A real server and the tool beside it, for a `with` block; its models stay in the folder
+    `keep`, else it begins without any."""
+
+    def __init__(self, keep=None):
+        self._keep = keep
 
     def __enter__(self):
         self._folder = tempfile.TemporaryDirectory(prefix="millrace-")
         self._path = pathlib.Path(self._folder.name)
-        self._server = harness.Server(self._path)
+        self._server = harness.Server(self._keep or self._path)
         try:
             self._server.ready()
         except BaseException:
@@ -58,13 +62,17 @@ class Server:
         self._server.end()
         self._folder.cleanup()
 
-    def tool(self, *arguments):
-        """What `millrace ARGUMENTS` prints; RuntimeError with its message when it fails."""
-        done = subprocess.run([harness.BIN / "millrace", *map(str, arguments)], capture_output=True,
-                              text=True,
-                              env={**os.environ, "MILLRACE_SERVER": self._server.address})
-        if done.returncode != 0:
-            raise RuntimeError(f"millrace {arguments[0]}: {done.stderr.strip()}")
+    def tool(self, *arguments, log=None):
+        """What `millrace ARGUMENTS` prints; RuntimeError with its message when it fails. Its
+        progress and errors go to the file `log` as they come, where there is one."""
+        with open(log or self._path / "tool.log", "w+") as errors:
+            done = subprocess.run(
+                [harness.BIN / "millrace", *map(str, arguments)], stdout=subprocess.PIPE,
+                stderr=errors, text=True,
+                env={**os.environ, "MILLRACE_SERVER": self._server.address})
+            if done.returncode != 0:
+                errors.seek(0)
+                raise RuntimeError(f"millrace {arguments[0]}: {errors.read().strip()}")
         return done.stdout
 
     def train(self, name, rows, *options):

@@ -20,6 +20,7 @@ namespace {
 // A stream of core/math/uniform.h; those of shuffles count up from 1, and 0x80000001 is taken by
 // the noise in bins.
 constexpr std::uint32_t kPositionStream = 0x80000002;
+constexpr std::uint32_t kStratumStream = 0x80000003;
 
 absl::Status Contradiction(std::size_t index, absl::string_view field, absl::string_view value,
                            absl::string_view expected) {
@@ -155,7 +156,10 @@ absl::Status ColumnModel::Finish() {
   positions_.resize(active_.size() * num_offsets_);
   for (std::size_t i = 0; i < active_.size(); ++i) {
     const std::span<double> positions(positions_.data() + i * num_offsets_, num_offsets_);
-    for (int k = 0; k < num_offsets_; ++k) positions[k] = (k + 0.5) / num_offsets_;
+    const Column& column = columns_[active_[i]];
+    const bool pixel = column.lowest_point && column.highest_point;
+    for (int k = 0; k < num_offsets_; ++k)
+      positions[k] = (k + (pixel ? UniformAt(i, kStratumStream, k, 0) : 0.5)) / num_offsets_;
     if (i > 0) Shuffle(positions, positions.size(), i, kPositionStream);
   }
   return absl::OkStatus();

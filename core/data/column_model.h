@@ -26,6 +26,8 @@ namespace millrace {
 // A column with bins (see Column) is trained with uniform noise inside them and scored at the mean
 // density over num_offsets() fixed positions, the same for every row. The positions are a Latin
 // hypercube: each column visits (k + 1/2) / num_offsets(), k = 0, 1, ..., in an order of its own.
+// Pixels stand at (k + u) / num_offsets(), u uniform, fixed for each column and k: there are many of
+// them, and centres, which are never near a bin's ends, would make rows more likely than they are.
 class ColumnModel {
  public:
   // As an offset: the centre of every bin.

@@ -87,6 +87,35 @@ TEST(PixelsTest, OfBlackAndWhiteImagesTheLogitIsThatOfMaf) {
   ExpectLogit(*ColumnModel::Fit(Pixels(3), Images().view()), 1e-6);
 }
 
+// Over many pixels an offset is uniform in the bins, as the noise of training is.
+TEST(PixelsTest, OffsetsReachTheEndsOfBins) {
+  constexpr int kPixels = 4000, kOffsets = 8;
+  Rows<double> rows(2, kPixels);
+  for (int c = 0; c < kPixels; ++c) {
+    rows(0, c) = 0.0;
+    rows(1, c) = 255.0;
+  }
+  const ColumnModel model = *ColumnModel::Fit(Pixels(kPixels), rows.view());
+  ASSERT_EQ(model.num_offsets(), kOffsets);
+  for (int k = 0; k < kOffsets; ++k) {
+    double least = 1.0, sum = 0.0;
+    for (int i = 0; i < kPixels; ++i) {
+      const double u = model.Position(i, k);
+      ASSERT_GT(u, 0.0);
+      ASSERT_LT(u, 1.0);
+      least = std::min(least, u);
+      sum += u;
+    }
+    EXPECT_LT(least, 0.005) << k;
+    EXPECT_NEAR(sum / kPixels, 0.5, 0.02) << k;
+  }
+  for (int i = 0; i < kPixels; ++i) {  // one in each eighth
+    double sum = 0.0;
+    for (int k = 0; k < kOffsets; ++k) sum += std::floor(kOffsets * model.Position(i, k));
+    EXPECT_EQ(sum, 28.0) << i;
+  }
+}
+
 // Noise stays within a bin of width 1, so that a uniform image has density 1 / 256 a pixel: 8 bits.
 TEST(PixelsTest, OfUniformNoiseTheDensityIsEightBits) {
   const auto model = *ColumnModel::Fit(Pixels(1),

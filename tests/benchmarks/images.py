@@ -10,7 +10,7 @@
 Trains on the first 50,000 images, tests on the last 10,000. Models, the tool's progress and
 pictures are left in build/benchmarks/images. Bits are of images with uniform noise, one draw each,
 as they are published: in the mean an upper bound of the images' own. `millrace log-prob` says
-fewer: its densities are means over eight places in a pixel's bin, none of them at the bin's ends.
+fewer, which bound them likewise: its densities are means over eight places in a pixel's bin.
 """
 
 import argparse
@@ -32,6 +32,8 @@ TRAIN, TEST = 50000, 10000
 BITS = -1.0 / (28 * 28 * math.log(2))  # per dimension, of a nat per image
 TEMPERATURES = (0.7, 0.85, 1.0)
 PAIRS = ((50000, 50001), (50005, 50003), (50016, 50018))  # images to walk between: 3 8, 4 9, 1 0
+
+SHOWN = "50000:50008"  # images to move along an attribute and to complete
 
 # Options of `millrace train`, published bits per dimension, and what is wanted. Glow: Kingma,
 # Dhariwal 2018; RealNVP: Dinh et al. 2017, on MNIST; MAF: Papamakarios et al. 2017.
@@ -85,8 +87,14 @@ def print_curve(name, model):
         print(f"| {epoch} | {told[epoch][0]:.1f} | {told[epoch][1]:.3f} |")
 
 
-def draw(server, path, name):
-    """The pictures of a model."""
+def thickness(images):
+    """Of strokes: ink over the length of its outline."""
+    ink = images.reshape(-1, 28, 28) / 255.0
+    return ink.sum((1, 2)) / sum(abs(np.diff(ink, axis=a)).sum((1, 2)) for a in (1, 2))
+
+
+def draw(server, path, name, known):
+    """The pictures of a model that was trained on the images `known`."""
     size = ("--image", "28x28")
     for temperature in TEMPERATURES:
         server.tool("sample", name, "-n", 64, "--seed", 1, "--temperature", temperature, *size,
@@ -94,6 +102,14 @@ def draw(server, path, name):
     for a, b in PAIRS:
         server.tool("interpolate", name, path, "--rows", f"{a},{b}", "--steps", 12, *size,
                     "-o", OUT / f"{name}-between-{a}-{b}.png")
+    order, tenth = np.argsort(thickness(known)), len(known) // 10
+    for kind, those in (("thin", order[:tenth]), ("thick", order[-tenth:])):
+        np.save(OUT / f"{kind}.npy", known[those].reshape(-1, 28, 28))
+    server.tool("attribute", name, "thickness", OUT / "thick.npy", "--without", OUT / "thin.npy")
+    server.tool("manipulate", name, path, "--rows", SHOWN, "--attribute", "thickness", "--amount",
+                "-2,-1,0,1,2", *size, "-o", OUT / f"{name}-thickness.png")
+    server.tool("complete", name, path, "--rows", SHOWN, "--missing", "14:,", "--draws", 5, "--seed",
+                1, "--timeout", "30m", *size, "-o", OUT / f"{name}-completed.png")
 
 
 def score(models, of_bins, rows):
@@ -142,7 +158,7 @@ def main():
             of_bins[name] = BITS * float(server.tool(
                 "log-prob", name, path, "--rows", f"{test.start}:{test.stop}", "--mean",
                 "--timeout", "10m").split()[0])
-            draw(server, path, name)
+            draw(server, path, name, rows[:min(arguments.limit or TRAIN, TRAIN)])
     short = score(models, of_bins, rows[test.start:test.stop])
     print(f"\n{rig.where()}; pictures in {OUT}")
     if short:

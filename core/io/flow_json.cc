@@ -93,8 +93,8 @@ void Describe(Archive& archive, StackSpec& spec) {
   archive.Field("bound", spec.bound);
   archive.Field("components", spec.components);
   archive.Field("width", spec.width);
-  archive.Field("levels", spec.levels);
-  archive.Field("additive", spec.additive);
+  archive.Field("levels", spec.levels, 3);
+  archive.Field("additive", spec.additive, false);
 }
 
 template <typename Archive>

@@ -4,7 +4,8 @@
 //   value.name) ...
 // and an enum by an overload EnumNames(T) that lists its names; JsonWriter and JsonReader do the
 // rest. Numbers keep every bit; those that are not finite are refused. An optional that is empty
-// has no key.
+// has no key. A third argument of Field is the value of files that lack the key: those of versions
+// before it.
 #ifndef MILLRACE_CORE_IO_JSON_ARCHIVE_H_
 #define MILLRACE_CORE_IO_JSON_ARCHIVE_H_
 
@@ -134,6 +135,11 @@ class JsonWriter : public JsonFault {
     }
   }
 
+  template <typename T>
+  void Field(const char* name, T& value, const std::type_identity_t<T>&) {
+    Field(name, value);
+  }
+
  private:
   Json* object_ = nullptr;
 };
@@ -187,6 +193,12 @@ class JsonReader : public JsonFault {
     } else {
       Read(*found, value);
     }
+  }
+
+  template <typename T>
+  void Field(const char* name, T& value, const std::type_identity_t<T>& missing) {
+    if (object_->contains(name)) return Field(name, value);
+    value = missing;
   }
 
  private:

@@ -9,8 +9,9 @@
 //   millrace.format    the version of this layout, kModelFormatVersion
 //   millrace.model     JSON text: spec, columns, conditions, calibration, report, attribute vectors
 // Then the tensors in file order: "calibration.log_probs" (F64, [rows]), and the parameters as F32
-// [rows, cols] under their layout names, in layout order, without padding. A later format version
-// may change all but the place of checksum and version.
+// [rows, cols] under their layout names, in layout order, without padding. Keys that the JSON text
+// lacks because it is older than they are have the values they then stood for. A later format
+// version may change all but the place of checksum and version.
 #ifndef MILLRACE_CORE_IO_MODEL_FILE_H_
 #define MILLRACE_CORE_IO_MODEL_FILE_H_
 

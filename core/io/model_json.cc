@@ -80,7 +80,7 @@ void Describe(Archive& archive, TrainingReport& report) {
   archive.Field("validation", report.validation);
   archive.Field("held_out", report.held_out);
   archive.Field("gaussian_held_out", report.gaussian_held_out);
-  archive.Field("fit_rows", report.fit_rows);
+  archive.Field("fit_rows", report.fit_rows, report.fit.rows);
   archive.Field("log_unit", report.log_unit);
   archive.Field("epochs", report.epochs);
   archive.Field("steps", report.steps);

@@ -243,6 +243,23 @@ TEST(ModelFileTest, DeepNestingIsHarmless) {
             absl::StatusCode::kDataLoss);
 }
 
+// Files of earlier versions lack keys that were added since.
+TEST(ModelFileTest, KeysAddedSinceMayBeMissing) {
+  Model model = SmallModel();
+  model.report.fit_rows = 12345;
+  const std::string bytes = *EncodeModel(model);
+  const auto without = [](Json& object, const char* key) {
+    EXPECT_EQ(object.erase(key), 1) << key;
+  };
+  const auto read = DecodeModel(EditedModel(bytes, [&](Json& m) {
+    for (const char* key : {"levels", "additive"}) without(m["spec"]["stack"], key);
+    without(m["report"], "fit_rows");
+  }));
+  ASSERT_TRUE(read.ok()) << read.status();
+  model.report.fit_rows = model.report.fit.rows;
+  ExpectSame(model, *read);
+}
+
 TEST(ModelFileTest, AFutureVersionIsFailedPrecondition) {
   const std::string bytes = Edited(*EncodeModel(SmallModel()), [](Json& header) {
     header["__metadata__"]["millrace.format"] = "2";
@@ -317,6 +334,8 @@ INSTANTIATE_TEST_SUITE_P(
         Contradiction{"HugeInteger", {}, [](Json& m) { m["spec"]["dim"] = 1LL << 40; }},
         Contradiction{"NegativeSeed", {}, [](Json& m) { m["spec"]["seed"] = -1; }},
         Contradiction{"NumberForFlag", {}, [](Json& m) { m["spec"]["stack"]["whiten"] = 1; }},
+        Contradiction{"MissingKey", {}, [](Json& m) { m["spec"]["stack"].erase("whiten"); }},
+        Contradiction{"TextForAddedKey", {}, [](Json& m) { m["spec"]["stack"]["levels"] = "3"; }},
         Contradiction{"UnknownName", {}, [](Json& m) { m["spec"]["stack"]["mixing"] = "x"; }},
         Contradiction{"NullNumber", {}, [](Json& m) { m["columns"][0]["scale"] = nullptr; }},
         Contradiction{"BadScale", {}, [](Json& m) { m["columns"][0]["scale"] = -1.0; }},

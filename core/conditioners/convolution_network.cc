@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "core/exec/weight_norm.h"
 #include "core/math/uniform.h"
 
 namespace millrace {
@@ -44,8 +45,16 @@ ConvolutionNetwork::ConvolutionNetwork(const ConvolutionNetworkSpec& spec,
       out_columns_.push_back((out_planes[channel] * spec.parameters + p) * grid_.framed() + place);
   }
   const auto add = [&](const std::string& name, int size, int inputs, int outputs) {
-    layers_.push_back({size, layout.Add(name + "weight", outputs, size * size * inputs, true),
-                       layout.Add(name + "bias", 1, outputs, false)});
+    const int cols = size * size * inputs;
+    Slice weight;
+    if (spec.weight_norm) {
+      const auto normalised = layout.AddNormalised(name + "weight", name + "gain", outputs, cols);
+      weight = normalised.direction;
+      gains_.push_back(normalised.gain);
+    } else {
+      weight = layout.Add(name + "weight", outputs, cols, /*decays=*/true);
+    }
+    layers_.push_back({size, weight, layout.Add(name + "bias", 1, outputs, /*decays=*/false)});
   };
   int inputs = CountPlanes(in_planes);
   for (std::size_t l = 0; l < spec.hidden_sizes.size(); ++l) {
@@ -124,15 +133,23 @@ void ConvolutionNetwork::Backward(Pass& pass, const ConstMatrix& x, const ConstM
   kernels.Add(columns, x_bar);
 }
 
+// Weights are drawn from (-bound, bound). The output is zero, and the second layer of a block
+// small, so that the block is near the identity: where weights are normalised, their gains are.
 void ConvolutionNetwork::Initialise(std::uint64_t seed, std::span<float> parameters) const {
-  for (int l = 0; l < num_hidden(); ++l) {
+  const bool normalised = !gains_.empty();
+  for (int l = 0; l < num_hidden() + normalised; ++l) {
     const Slice& w = layers_[l].weight;
-    // The second layer of a block starts small, so that the block is near the identity.
-    const double bound = IsBlockEnd(l) && l > 0 ? 1e-3 : 1.0 / std::sqrt(w.cols);
-    for (int o = 0; o < w.rows; ++o)
+    const double usual = 1.0 / std::sqrt(w.cols);
+    const double bound = l == num_hidden() ? 0.0 : IsBlockEnd(l) && l > 0 ? 1e-3 : usual;
+    const double drawn = normalised ? usual : bound;
+    for (int o = 0; o < w.rows; ++o) {
+      const std::span<float> row = parameters.subspan(w.place(o, 0), w.cols);
       for (int k = 0; k < w.cols; ++k)
-        parameters[w.offset + static_cast<std::size_t>(o) * w.ld + k] = static_cast<float>(
-            bound * (2.0 * UniformAt(seed, static_cast<std::uint32_t>(l) + 1, o, k) - 1.0));
+        row[k] = static_cast<float>(
+            drawn * (2.0 * UniformAt(seed, static_cast<std::uint32_t>(l) + 1, o, k) - 1.0));
+      if (normalised)
+        parameters[gains_[l].place(0, o)] = static_cast<float>(bound / drawn * NormOf<float>(row));
+    }
   }
 }
 

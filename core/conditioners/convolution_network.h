@@ -22,6 +22,7 @@ struct ConvolutionNetworkSpec {
   // Channels, of at most 16 layers; residual: equal and of odd number; may be empty.
   std::vector<int> hidden_sizes;
   bool residual = false;
+  bool weight_norm = false;  // of all layers (core/exec/weight_norm.h)
   Activation activation = Activation::kRelu;
 };
 
@@ -65,6 +66,7 @@ class ConvolutionNetwork final : public Conditioner {
   std::vector<int> in_columns_;           // of framed planes, for each input
   std::vector<int> out_columns_;          // of framed planes, for each output
   std::vector<ConvolutionLayer> layers_;  // hidden layers, then the output
+  std::vector<Slice> gains_;              // of each layer, or none
 };
 
 }  // namespace millrace

@@ -16,6 +16,7 @@
 #include "core/cpu/load_block.h"
 #include "core/cpu/moments.h"
 #include "core/cpu/one_row.h"
+#include "core/exec/weight_norm.h"
 
 namespace millrace {
 namespace {
@@ -24,11 +25,10 @@ class CpuWeights final : public DeviceWeights {
  public:
   CpuWeights(std::shared_ptr<const Flow> flow, std::span<const float> parameters)
       : flow_(std::move(flow)),
-        values_(parameters.size()),
+        values_(NormalisedWeights(flow_->layout(), parameters)),
         triangular_(flow_->IsTriangular(parameters)) {
-    std::copy(parameters.begin(), parameters.end(), values_.data());
     // Of images, rows that come alone are blocks like others.
-    if (!flow_->spec().image) by_input_.emplace(flow_->layout(), parameters);
+    if (!flow_->spec().image) by_input_.emplace(flow_->layout(), values_.span());
   }
   const Flow& flow() const override { return *flow_; }
   bool triangular() const { return triangular_; }
@@ -171,8 +171,9 @@ class CpuBackend final : public Backend {
       for (int t = 0; t < transforms; ++t) flow.transforms()[t]->Forward(pass, block, log_det);
       pass.kernels.Store(block, out.data() + first * x.cols);
     };
-    MILLRACE_RETURN_IF_ERROR(ForEachBlockOf(training_lanes_, flow, Weights{parameters.data()}, x,
-                                            context, stop, transform));
+    const ParameterValues values = NormalisedWeights(flow.layout(), parameters);
+    MILLRACE_RETURN_IF_ERROR(
+        ForEachBlockOf(training_lanes_, flow, Weights{values.data()}, x, context, stop, transform));
     const auto all = flow.transforms();
     const bool covariance =
         transforms == static_cast<int>(all.size()) || all[transforms]->WantsCovariance();

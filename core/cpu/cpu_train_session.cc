@@ -8,6 +8,7 @@
 #include "core/base/check.h"
 #include "core/cpu/load_block.h"
 #include "core/cpu/pack.h"
+#include "core/exec/weight_norm.h"
 
 namespace millrace {
 namespace {
@@ -46,6 +47,18 @@ void CpuTrainSession::Restore(const TrainState& state) {
   state_ = state;
   if (state_.first_moment.size() != size) state_.first_moment = ParameterValues(size);
   if (state_.second_moment.size() != size) state_.second_moment = ParameterValues(size);
+  Normalise();
+}
+
+void CpuTrainSession::Normalise() {
+  if (!flow_->layout().normalised()) return;
+  if (normalised_.size() == 0) normalised_ = ParameterValues(state_.parameters.size());
+  std::ranges::copy(state_.parameters.span(), normalised_.data());
+  NormaliseWeights(flow_->layout(), normalised_.span());
+}
+
+Weights CpuTrainSession::weights() const {
+  return {normalised_.size() > 0 ? normalised_.data() : state_.parameters.data()};
 }
 
 double CpuTrainSession::BlockLoss(RowsView<const float> x, RowsView<const float> context,
@@ -53,7 +66,7 @@ double CpuTrainSession::BlockLoss(RowsView<const float> x, RowsView<const float>
                                   Gradients gradients) const {
   Pass pass{.kernels = kernels_,
             .arena = scratch.arena,
-            .weights = {state_.parameters.data()},
+            .weights = weights(),
             .gradients = gradients,
             .log_scale_penalty = log_scale_penalty(),
             .tape = &scratch.tape};
@@ -91,6 +104,7 @@ double CpuTrainSession::ForEachBlock(
       scratch.tape.Clear();
       task(lane, first, count, scratch, {own.data()});
     }
+    NormaliseWeightsAdjoint<float>(flow_->layout(), state_.parameters.span(), own.span());
   });
   return std::sqrt(ReduceGradients(lanes));
 }
@@ -114,7 +128,7 @@ void CpuTrainSession::SampleBatch(std::uint64_t seed, std::uint64_t first_row,
   (void)lanes_.Run(blocks, {}, [&](std::int64_t b, Scratch& scratch) {
     const std::int64_t first = b * most_rows_;
     const int count = static_cast<int>(std::min<std::int64_t>(most_rows_, x.rows - first));
-    Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = {state_.parameters.data()}};
+    Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = weights()};
     const Matrix block = LoadBlock({nullptr, x.rows, x.cols}, context, first, count, pass);
     const Vector of_block = scratch.arena.NewVector(count);
     flow_->Sample(pass, seed, first_row + static_cast<std::uint64_t>(first), block, of_block);
@@ -131,7 +145,7 @@ double CpuTrainSession::ComputeSampleGradient(std::uint64_t seed, std::uint64_t 
                                       Gradients gradients) {
     Pass pass{.kernels = kernels_,
               .arena = scratch.arena,
-              .weights = {state_.parameters.data()},
+              .weights = weights(),
               .gradients = gradients,
               .tape = &scratch.tape};
     const std::uint64_t row = first_row + static_cast<std::uint64_t>(first);
@@ -210,6 +224,7 @@ void CpuTrainSession::Step(const AdamStep& step) {
     }
   });
   Constrain();
+  Normalise();
 }
 
 void CpuTrainSession::Constrain() {
@@ -222,12 +237,15 @@ void CpuTrainSession::Constrain() {
 absl::Status CpuTrainSession::LogProb(RowsView<const float> x, RowsView<const float> context,
                                       bool use_ema, std::span<double> log_prob,
                                       std::stop_token stop) {
-  const ParameterValues& values = use_ema && state_.ema.size() > 0 ? state_.ema : state_.parameters;
+  const bool averaged = use_ema && state_.ema.size() > 0;
+  const ParameterValues average =
+      averaged ? NormalisedWeights(flow_->layout(), state_.ema.span()) : ParameterValues();
+  const Weights read = averaged ? Weights{average.data()} : weights();
   const std::int64_t blocks = (x.rows + most_rows_ - 1) / most_rows_;
   return lanes_.Run(blocks, stop, [&](std::int64_t b, Scratch& scratch) {
     const std::int64_t first = b * most_rows_;
     const int count = static_cast<int>(std::min<std::int64_t>(most_rows_, x.rows - first));
-    Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = {values.data()}};
+    Pass pass{.kernels = kernels_, .arena = scratch.arena, .weights = read};
     const Matrix block = LoadBlock(x, context, first, count, pass);
     const Vector log_p = scratch.arena.NewVector(count);
     flow_->LogProb(pass, block, log_p);

@@ -44,12 +44,16 @@ class CpuTrainSession final : public TrainSession {
                    int count, Scratch& scratch, Gradients gradients) const;
   double ReduceGradients(int lanes);
   void Constrain();
+  // To be called whenever parameters have changed.
+  void Normalise();
+  Weights weights() const;
 
   std::shared_ptr<const Flow> flow_;
   Lanes& lanes_;
   const int most_rows_;  // of a block
   CpuKernels kernels_;
   TrainState state_;
+  ParameterValues normalised_;  // what NormaliseWeights makes of the parameters; empty: nothing
   ParameterValues gradient_;
   std::vector<ParameterValues> lane_gradients_;
   std::vector<double> losses_;   // per lane

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/exec/parameters.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/base/check.h"
@@ -23,6 +24,19 @@ Slice ParameterLayout::AddStatistic(std::string name, int rows, int cols) {
   const Slice slice = Add(std::move(name), rows, cols, /*decays=*/false);
   entries_.back().statistic = true;
   return slice;
+}
+
+ParameterLayout::Normalised ParameterLayout::AddNormalised(std::string name, std::string gain_name,
+                                                           int rows, int cols) {
+  const std::size_t index = entries_.size();
+  const Slice direction = Add(std::move(name), rows, cols, /*decays=*/true);
+  const Slice gain = Add(std::move(gain_name), 1, rows, /*decays=*/false);
+  entries_[index].gain = gain;
+  return {direction, gain};
+}
+
+bool ParameterLayout::normalised() const {
+  return std::ranges::any_of(entries_, [](const Entry& entry) { return entry.gain.has_value(); });
 }
 
 std::size_t ParameterLayout::count() const {

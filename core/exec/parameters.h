@@ -5,6 +5,7 @@
 #define MILLRACE_CORE_EXEC_PARAMETERS_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct Slice {
   int ld = 0;
 
   std::size_t extent() const { return static_cast<std::size_t>(rows) * ld; }
+  std::size_t place(int r, int c) const { return offset + static_cast<std::size_t>(r) * ld + c; }
 };
 
 // Where each parameter stands. Built once with its flow, immutable afterwards.
@@ -34,15 +36,24 @@ class ParameterLayout {
     // each row, what the row says it should be less what it is; a step of training moves it by a
     // share of the mean of that.
     bool statistic = false;
+    // Of weights that are normalised (core/exec/weight_norm.h): the gains of their rows, [1, rows],
+    // an entry of their own.
+    std::optional<Slice> gain = std::nullopt;
   };
 
   // `rows` x `cols` parameters, padded so that the next entry starts on a cache line.
   Slice Add(std::string name, int rows, int cols, bool decays);
   Slice AddStatistic(std::string name, int rows, int cols);
+  // Weights that decay, and behind them their gains, which do not.
+  struct Normalised {
+    Slice direction, gain;
+  };
+  Normalised AddNormalised(std::string name, std::string gain_name, int rows, int cols);
 
   const std::vector<Entry>& entries() const { return entries_; }
   std::size_t size() const { return size_; }  // floats, padding included
   std::size_t count() const;                  // parameters, without padding
+  bool normalised() const;                    // whether any weights are
 
  private:
   std::vector<Entry> entries_;
@@ -51,7 +62,8 @@ class ParameterLayout {
 
 using ParameterValues = AlignedBuffer<float>;
 
-// What a kernel needs to find a slice. The element type is the kernels' own (float on the CPU).
+// What a kernel needs to find a slice of the parameters, or of what NormaliseWeights has made of
+// them. The element type is the kernels' own (float on the CPU).
 struct Weights {
   const void* buffer = nullptr;
   const void* by_input = nullptr;  // the kernels' own copy for rows that come alone, or none

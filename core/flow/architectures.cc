@@ -40,7 +40,8 @@ ScalarBijection BijectionOf(const StackSpec& stack) {
 NetworkShape NetworkOf(const StackSpec& stack) {
   if (stack.architecture == Architecture::kResidual)
     return {.hidden_sizes = stack.hidden_sizes, .activation = Activation::kTanh};
-  return {stack.hidden_sizes, stack.residual, stack.activation};
+  return {stack.hidden_sizes, stack.residual, stack.activation,
+          stack.weight_norm && TraitsOf(stack.architecture).image};
 }
 
 LayerSpec LayerOf(const StackSpec& stack, int index) {
@@ -145,7 +146,7 @@ absl::Status ValidateImageStack(const StackSpec& stack, const ImageShape& image)
                            "at least 2 x 2 pixels for Glow");
   MILLRACE_RETURN_IF_ERROR(
       CheckRange("flow.stack.levels", stack.levels, 1, std::min(most, StackSpec::kMaxLevels)));
-  return ValidateNetwork("flow.stack", NetworkOf(stack), 1);
+  return ValidateNetwork("flow.stack", NetworkOf(stack), 1, /*convolutions=*/true);
 }
 
 absl::Status ValidateStack(const StackSpec& stack, int dim, int context_dim) {

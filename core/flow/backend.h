@@ -145,7 +145,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
 
-  // Copies the parameters (layout().size() floats) to the device.
+  // Copies the parameters (layout().size() floats) to the device. What is normalised is normalised
+  // here, once.
   virtual absl::StatusOr<std::shared_ptr<const DeviceWeights>> Upload(
       std::shared_ptr<const Flow> flow, std::span<const float> parameters) = 0;
 

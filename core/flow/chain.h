@@ -20,9 +20,10 @@ namespace millrace {
 // in range.
 absl::Status ValidateBijection(const std::string& path, const ScalarBijection& bijection);
 
-// INVALID_ARGUMENT unless hidden sizes are in range and fit the kind of network; `smallest` is the
-// least hidden size.
-absl::Status ValidateNetwork(const std::string& path, const NetworkShape& network, int smallest);
+// INVALID_ARGUMENT unless hidden sizes are in range and fit the kind of network, as does
+// weight_norm; `smallest` is the least hidden size.
+absl::Status ValidateNetwork(const std::string& path, const NetworkShape& network, int smallest,
+                             bool convolutions = false);
 
 // INVALID_ARGUMENT unless each layer is one transform with sizes in range, takes all values that
 // the layers before give, real numbers at first, and the last gives just the values of the base.
@@ -31,7 +32,7 @@ absl::Status ValidateChain(const std::string& path, const std::vector<LayerSpec>
 
 // INVALID_ARGUMENT unless the layer is exactly one transform, with sizes in range.
 absl::Status ValidateLayer(const std::string& path, const LayerSpec& layer, int dim,
-                           int context_dim);
+                           int context_dim, bool of_images = false);
 
 // Multiplications that a layer takes, cubic in its width, whenever a flow is made of the spec:
 // rotations are drawn, and the matrices of residual layers are bounded.

@@ -72,7 +72,8 @@ struct StackSpec {
   int components = 10;             // of mixtures, [1, 32]
   int width = 2;                   // of Sylvester layers, [1, min(dim, 32)]
   int levels = 3;  // of images, [1, kMaxLevels]: each halves the sides, of RealNVP all but the last
-  bool additive = false;  // of Glow: couplings move and do not scale
+  bool additive = false;     // of Glow: couplings move and do not scale
+  bool weight_norm = false;  // of images: NetworkShape::weight_norm
   friend bool operator==(const StackSpec&, const StackSpec&) = default;
 };
 

@@ -49,11 +49,13 @@ std::vector<bool> MovedOf(const CouplingLayer& layer, const ImageColumns& image,
 // Of a network of convolutions.
 double ConvolutionParameters(const NetworkShape& network, double inputs, double outputs) {
   double total = 0.0;
-  for (const int size : network.hidden_sizes) {
-    total += RowFloats(9.0 * inputs) * size + RowFloats(size);
+  const auto add = [&](double size) {
+    total += RowFloats(9.0 * inputs) * size + RowFloats(size) * (1 + network.weight_norm);
     inputs = size;
-  }
-  return total + RowFloats(9.0 * inputs) * outputs + RowFloats(outputs);
+  };
+  for (const int size : network.hidden_sizes) add(size);
+  add(outputs);
+  return total;
 }
 
 // Numbers of an image that the layers of a network make, at most: half a gigabyte for a block of 32
@@ -62,9 +64,10 @@ constexpr double kMostActivations = 1 << 22;
 
 absl::Status ValidateConvolutions(const std::string& path, const NetworkShape& network,
                                   const Grid& grid) {
-  if (network.hidden_sizes.empty() && !network.residual) return absl::OkStatus();
+  if (network.hidden_sizes.empty() && !network.residual && !network.weight_norm)
+    return absl::OkStatus();
   const std::string field = absl::StrCat(path, ".network");
-  MILLRACE_RETURN_IF_ERROR(ValidateNetwork(field, network, 1));
+  MILLRACE_RETURN_IF_ERROR(ValidateNetwork(field, network, 1, /*convolutions=*/true));
   double activations = 0.0;
   for (const int size : network.hidden_sizes)
     activations += static_cast<double>(size) * grid.framed();
@@ -161,6 +164,7 @@ class Builder {
                                       .parameters = bijection.parameters(),
                                       .hidden_sizes = network.hidden_sizes,
                                       .residual = network.residual,
+                                      .weight_norm = network.weight_norm,
                                       .activation = network.activation};
     Add(std::make_unique<Coupling>(moved, bijection,
                                    std::make_unique<ConvolutionNetwork>(spec, prefix, layout_)));
@@ -230,7 +234,8 @@ absl::Status ValidateImageChain(const std::string& path, const std::vector<Layer
   for (std::size_t i = 0; i < chain.size(); ++i) {
     const LayerSpec& layer = chain[i];
     const std::string field = absl::StrCat(path, "[", i, "]");
-    MILLRACE_RETURN_IF_ERROR(ValidateLayer(field, layer, image.channels, context_dim));
+    MILLRACE_RETURN_IF_ERROR(
+        ValidateLayer(field, layer, image.channels, context_dim, /*of_images=*/true));
     MILLRACE_RETURN_IF_ERROR(ValidateOfImages(field, layer, image, context_dim));
     conditioned |= layer.coupling && layer.coupling->mask == Mask::kNone;
     set_up += SetUpSteps(layer, image.channels);

@@ -20,6 +20,8 @@ struct NetworkShape {
                                                // count: an input layer and two layers a block
   bool residual = false;  // ResMADE (Durkan et al. 2019) instead of a plain network
   Activation activation = Activation::kRelu;
+  bool weight_norm = false;  // weight normalisation (Salimans, Kingma 2016), of residual networks
+                             // of convolutions only
   friend bool operator==(const NetworkShape&, const NetworkShape&) = default;
 };
 

@@ -156,7 +156,7 @@ absl::Status ValidateBijection(const std::string& path, const ScalarBijection& b
 }
 
 absl::Status ValidateLayer(const std::string& path, const LayerSpec& layer, int dim,
-                           int context_dim) {
+                           int context_dim, bool of_images) {
   const int present = layer.autoregressive.has_value() + layer.coupling.has_value() +
                       layer.elementwise.has_value() + layer.permutation.has_value() +
                       layer.linear.has_value() + layer.norm.has_value() + layer.vector.has_value() +
@@ -175,8 +175,9 @@ absl::Status ValidateLayer(const std::string& path, const LayerSpec& layer, int 
   }
   if (layer.coupling) {
     const std::string field = absl::StrCat(path, ".coupling");
-    MILLRACE_RETURN_IF_ERROR(
-        ValidateNetwork(absl::StrCat(field, ".network"), layer.coupling->network, 1));
+    MILLRACE_RETURN_IF_ERROR(ValidateNetwork(absl::StrCat(field, ".network"),
+                                             layer.coupling->network, 1,
+                                             of_images && layer.coupling->mask != Mask::kNone));
     MILLRACE_RETURN_IF_ERROR(
         CheckRange(absl::StrCat(field, ".draw"), layer.coupling->draw, 0, kMaxDraw));
     return ValidateConditioned(field, layer.coupling->bijection);
@@ -192,7 +193,11 @@ absl::Status ValidateLayer(const std::string& path, const LayerSpec& layer, int 
   return ValidateResidual(absl::StrCat(path, ".residual"), layer.residual->network, dim);
 }
 
-absl::Status ValidateNetwork(const std::string& path, const NetworkShape& network, int smallest) {
+absl::Status ValidateNetwork(const std::string& path, const NetworkShape& network, int smallest,
+                             bool convolutions) {
+  if (network.weight_norm && !(convolutions && network.residual))
+    return InvalidArgument(absl::StrCat(path, ".weight_norm"), "true",
+                           "false: weight normalisation is of residual networks of convolutions");
   const std::string field = absl::StrCat(path, ".hidden_sizes");
   const auto layers = static_cast<std::int64_t>(network.hidden_sizes.size());
   if (layers < 1 || layers > NetworkShape::kMaxHiddenLayers)

@@ -95,6 +95,7 @@ void Describe(Archive& archive, StackSpec& spec) {
   archive.Field("width", spec.width);
   archive.Field("levels", spec.levels, 3);
   archive.Field("additive", spec.additive, false);
+  archive.Field("weight_norm", spec.weight_norm, false);
 }
 
 template <typename Archive>
@@ -116,6 +117,7 @@ void Describe(Archive& archive, NetworkShape& network) {
   archive.Field("hidden_sizes", network.hidden_sizes);
   archive.Field("residual", network.residual);
   archive.Field("activation", network.activation);
+  archive.Field("weight_norm", network.weight_norm, false);
 }
 
 template <typename Archive>

@@ -93,6 +93,7 @@ absl::Status CheckUses(const StackChoice& choice, Architecture architecture) {
   MILLRACE_RETURN_IF_ERROR(check("act_norm", choice.act_norm.has_value(), !glow));
   MILLRACE_RETURN_IF_ERROR(check("levels", choice.levels.has_value(), traits.image));
   MILLRACE_RETURN_IF_ERROR(check("additive", choice.additive.has_value(), glow));
+  MILLRACE_RETURN_IF_ERROR(check("weight_norm", choice.weight_norm.has_value(), traits.image));
   MILLRACE_RETURN_IF_ERROR(check("hidden_sizes", choice.hidden_sizes.has_value(), traits.network));
   MILLRACE_RETURN_IF_ERROR(
       check("residual", choice.residual.has_value(), traits.network && !contractive));
@@ -129,6 +130,8 @@ absl::StatusOr<StackSpec> ChooseImageStack(const StackChoice& choice, const Imag
   stack.levels = choice.levels.value_or(stack.levels);
   stack.additive = choice.additive.value_or(stack.additive);
   ChooseNetwork(choice, stack);
+  stack.weight_norm =
+      choice.weight_norm.value_or(stack.residual && architecture == Architecture::kRealNvpImage);
   stack.act_norm = choice.act_norm.value_or(stack.act_norm && !choice.batch_norm.value_or(false));
   stack.batch_norm = choice.batch_norm.value_or(stack.batch_norm);
   return stack;

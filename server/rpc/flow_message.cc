@@ -81,6 +81,7 @@ absl::StatusOr<StackChoice> ReadStack(const v1::StackSpec& stack) {
   if (stack.has_whiten()) choice.whiten = stack.whiten();
   if (stack.has_heavy_tails()) choice.heavy_tails = stack.heavy_tails();
   if (stack.has_additive()) choice.additive = stack.additive();
+  if (stack.has_weight_norm()) choice.weight_norm = stack.weight_norm();
   return choice;
 }
 
@@ -94,6 +95,7 @@ void WriteStack(const StackSpec& stack, v1::StackSpec* message) {
   if (traits.image) {
     message->set_levels(static_cast<std::uint32_t>(stack.levels));
     if (glow) message->set_additive(stack.additive);
+    message->set_weight_norm(stack.weight_norm);
   } else {
     message->set_mixing(ToProto(kMixings, stack.mixing));
     message->set_whiten(stack.whiten);

@@ -52,7 +52,9 @@ void WriteBijection(const ScalarBijection& bijection, v1::Bijection* message) {
 }
 
 absl::StatusOr<NetworkShape> ReadNetwork(const std::string& path, const v1::Network& message) {
-  NetworkShape network{.residual = message.residual(), .activation = Activation::kTanh};
+  NetworkShape network{.residual = message.residual(),
+                       .activation = Activation::kTanh,
+                       .weight_norm = message.weight_norm()};
   if (network.residual) network.hidden_sizes = {64, 64, 64};
   if (!message.hidden_sizes().empty()) network.hidden_sizes = ToInts(message.hidden_sizes());
   if (message.activation() != v1::ACTIVATION_UNSPECIFIED) {
@@ -67,6 +69,7 @@ void WriteNetwork(const NetworkShape& network, v1::Network* message) {
   for (const int size : network.hidden_sizes)
     message->add_hidden_sizes(static_cast<std::uint32_t>(size));
   message->set_residual(network.residual);
+  message->set_weight_norm(network.weight_norm);
   message->set_activation(ToProto(kActivations, network.activation));
 }
 

@@ -147,6 +147,7 @@ CASES = {
     "realnvp_image": image(4, 6, 1, stack("realnvp-image", activation="tanh", scale=0.7)),
     "realnvp_image_one_level_relu": image(3, 3, 2, stack("realnvp-image", levels=1, layers=1)),
     "realnvp_image_odd_residual_context": image(5, 3, 1, stack("realnvp-image", context_dim=2, scale=0.7, **RESIDUAL)),
+    "realnvp_image_weight_norm": image(4, 4, 1, stack("realnvp-image", weight_norm=True, scale=0.7, **RESIDUAL)),
     "realnvp_image_norms": image(4, 2, 2, stack("realnvp-image", act_norm=True, batch_norm=True, activation="elu",
                                                 scale=0.5)),
     "image_chain": image(5, 5, 2, chain(
@@ -158,6 +159,10 @@ CASES = {
         factor_out(5, 5, 5, residual=True), {"linear": {"start": "rotation"}},
         coupling(bijection("affine"), "alternating", **RESIDUAL), REVERSE, {"norm": {"batch": False}},
         coupling(bijection("inverse_affine"), "checkerboard", hidden_sizes=[3]), squeeze(), context_dim=3)),
+    "image_chain_weight_norm": image(5, 4, 1, chain(
+        coupling(bijection("affine"), "checkerboard", weight_norm=True, **RESIDUAL),
+        squeeze(*[3] * 3, residual=True, weight_norm=True), coupling(bijection("affine"), "channels"),
+        factor_out(*[5] * 3, residual=True, weight_norm=True), scale=0.8)),
 }
 
 

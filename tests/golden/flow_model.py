@@ -26,7 +26,8 @@ CONVOLUTION = {"network": {"hidden_sizes": [], "residual": False, "activation": 
 
 def stacked_image_layers(s, context_dim):
     """Levels of a pyramid, each of which leaves half of its channels behind, and the prior of what remains."""
-    glow, network = s["architecture"] == "glow", {k: s[k] for k in ("hidden_sizes", "residual", "activation")}
+    glow = s["architecture"] == "glow"
+    network = {k: s[k] for k in ("hidden_sizes", "residual", "activation", "weight_norm") if k in s}
     layers, act_norm, batch_norm = [], {"norm": {"batch": False}}, {"norm": {"batch": True}}
 
     def coupling(mask, flip=False, kind="affine", network=network):

@@ -31,17 +31,24 @@ def convolve(image, weight, bias):
 
 
 class ConvolutionNetwork(Network):
-    """Plain: 3x3, then 1x1, and 3x3 at the end; residual: 3x3, and 1x1 at the end."""
+    """Plain: 3x3, then 1x1, and 3x3 at the end; residual: 3x3, and 1x1 at the end, their weights normalised or not."""
 
     def __init__(self, shape, inputs, outputs):
         super().__init__(shape, inputs, outputs, 0)
+        plain, self.shapes = self.shapes, {}
         for l, name in enumerate(self.names):
-            size, before = self.shapes[name + ".weight"]
+            size, before = plain[name + ".weight"]
             wide = l < self.count if self.residual else l in (0, self.count)
             self.shapes[name + ".weight"] = size, 9 * before if wide else before
+            if shape.get("weight_norm"):
+                self.shapes[name + ".gain"] = 1, size
+            self.shapes[name + ".bias"] = 1, size
 
     def dense(self, p, l, v):
-        return convolve(v, p[self.names[l] + ".weight"], p[self.names[l] + ".bias"])
+        weight, gain = p[self.names[l] + ".weight"], p.get(self.names[l] + ".gain")
+        if gain is not None:
+            weight = gain.T * weight / np.linalg.norm(weight, axis=1, keepdims=True)
+        return convolve(v, weight, p[self.names[l] + ".bias"])
 
     def __call__(self, p, image):
         return super().__call__(p, image, None) if self.count else self.dense(p, 0, image)

@@ -17,7 +17,7 @@ constexpr double kRowScale = 10.0;
 
 std::vector<double> Draw(const ParameterLayout& layout, std::mt19937_64& random) {
   std::vector<double> values(layout.size());
-  for (const auto& [name, slice, decays, statistic] : layout.entries()) {
+  for (const auto& [name, slice, decays, statistic, gain] : layout.entries()) {
     const double scale = slice.rows > 1 ? 0.7 / std::sqrt(slice.cols) : 0.3;
     for (int r = 0; r < slice.rows; ++r)
       for (int c = 0; c < slice.cols; ++c)

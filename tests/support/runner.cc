@@ -8,17 +8,27 @@
 #include "core/exec/arena.h"
 #include "core/exec/pass.h"
 #include "core/exec/tape.h"
+#include "core/exec/weight_norm.h"
 #include "tests/support/host_block.h"
 
 namespace millrace {
 namespace {
 
+std::vector<double> Normalised(const ParameterLayout& layout, std::vector<double> parameters) {
+  NormaliseWeights<double>(layout, parameters);
+  return parameters;
+}
+
 // Everything one pass at a point needs, kept alive.
 struct Setting {
   Setting(const Kernels& kernels_in, const Point& point)
+      : Setting(kernels_in, point, point.parameters) {}
+  Setting(const Kernels& kernels_in, const Flow& flow, const Point& point)
+      : Setting(kernels_in, point, Normalised(flow.layout(), point.parameters)) {}
+  Setting(const Kernels& kernels_in, const Point& point, const std::vector<double>& weights)
       : kernels(kernels_in),
         arena(kernels_in.element_size()),
-        parameters(kernels_in, point.parameters),
+        parameters(kernels_in, weights),
         rows(NewBlock(kernels_in, arena, point.rows.view())),
         log_det(NewVector(arena, std::vector<double>(point.rows.rows(), 0.0))),
         pass{kernels_in, arena, parameters.weights()} {
@@ -92,7 +102,7 @@ Derivatives Adjoint(const Kernels& kernels, const Transform& transform, Directio
 }
 
 Image Apply(const Kernels& kernels, const Flow& flow, Direction direction, const Point& point) {
-  Setting setting(kernels, point);
+  Setting setting(kernels, flow, point);
   if (direction == Direction::kForward)
     flow.Forward(setting.pass, setting.rows, setting.log_det);
   else
@@ -101,26 +111,28 @@ Image Apply(const Kernels& kernels, const Flow& flow, Direction direction, const
 }
 
 std::vector<double> LogProb(const Kernels& kernels, const Flow& flow, const Point& point) {
-  Setting setting(kernels, point);
+  Setting setting(kernels, flow, point);
   flow.LogProb(setting.pass, setting.rows, setting.log_det);
   return setting.image().log_det;
 }
 
 Image Sample(const Kernels& kernels, const Flow& flow, std::uint64_t seed, const Point& point) {
-  Setting setting(kernels, point);
+  Setting setting(kernels, flow, point);
   flow.Sample(setting.pass, seed, 0, setting.rows, setting.log_det);
   return setting.image();
 }
 
 Derivatives LogProbAdjoint(const Kernels& kernels, const Flow& flow, const Point& point,
                            std::span<const double> log_p_bar, double log_scale_penalty) {
-  Setting setting(kernels, point);
+  Setting setting(kernels, flow, point);
   setting.Record(point);
   setting.pass.log_scale_penalty = log_scale_penalty;
   const Vector bar = NewVector(setting.arena, log_p_bar);
   flow.LogProb(setting.pass, setting.rows, setting.log_det);
   flow.LogProbBackward(setting.pass, setting.rows, bar);
-  return setting.derivatives(setting.rows);
+  Derivatives derivatives = setting.derivatives(setting.rows);
+  NormaliseWeightsAdjoint<double>(flow.layout(), point.parameters, derivatives.parameters);
+  return derivatives;
 }
 
 }  // namespace millrace

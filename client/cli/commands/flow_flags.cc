@@ -103,6 +103,8 @@ void AddStackFlags(CLI::App& command, v1::FlowSpec& flow) {
   add_count("--width", "Units of a Sylvester layer", &Stack::set_width);
   add_count("--levels", "Levels of images, each of half the height and width", &Stack::set_levels);
   add_switch("--additive", "Glow's couplings shift and do not scale", &Stack::set_additive);
+  add_switch("--weight-norm", "Normalise the weights of residual networks of images",
+             &Stack::set_weight_norm);
 }
 
 // Residual flows have no choice of it.
@@ -125,7 +127,8 @@ std::string StackText(const v1::StackSpec& stack) {
   if (stack.width() > 0) absl::StrAppend(&text, ", width ", stack.width());
   if (stack.levels() > 0)
     absl::StrAppend(&text, ", ", stack.levels(), stack.levels() == 1 ? " level" : " levels",
-                    stack.additive() ? ", additive" : "");
+                    stack.additive() ? ", additive" : "",
+                    stack.weight_norm() ? ", weight-norm" : "");
   if (stack.mixing() != v1::MIXING_UNSPECIFIED)
     absl::StrAppend(&text, ", mixing ", Word(v1::Mixing_Name(stack.mixing()), "MIXING_"));
   absl::StrAppend(&text, stack.act_norm() ? ", act-norm" : "",

@@ -86,6 +86,8 @@ void AddImageCases(Architecture architecture, std::vector<FlowCase>& cases) {
   add("Conditional", {2, 4, 1}, 1, 2, as_it_is);
   add("BatchNorm", {4, 2, 1}, 1, 0, [](FlowSpec& spec) { spec.stack->batch_norm = true; });
   add("Residual", {2, 4, 2}, 1, 0, [](FlowSpec& spec) { spec.stack->residual = true; });
+  add("WeightNorm", {4, 2, 2}, 1, 0,
+      [](FlowSpec& spec) { spec.stack->residual = spec.stack->weight_norm = true; });
   add("Additive", {4, 2, 1}, 1, 0, [](FlowSpec& spec) { spec.stack->additive = true; });
   add("StudentT", {4, 2, 1}, 1, 0,
       [](FlowSpec& spec) { spec.base.kind = BaseSpec::Kind::kStudentT; });

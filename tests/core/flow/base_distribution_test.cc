@@ -286,7 +286,7 @@ TEST_P(BaseDistributionTest, TemperatureScalesTheNoise) {
       EXPECT_NEAR(location(r, c), spec().kind == Kind::kUniform ? 0.25 : 0.0, 1e-6);
     }
   }
-  for (const auto& [name, slice, decays, statistic] : base.layout().entries()) {
+  for (const auto& [name, slice, decays, statistic, gain] : base.layout().entries()) {
     if (name != "base.location" || slice.rows > 1) continue;
     for (int r = 0; r < 50; ++r)
       for (int c = 0; c < 3; ++c)

@@ -93,7 +93,7 @@ std::vector<double> GoldenCase::DrawnParameters() const {
   std::vector<double> values = Direction(seed());
   const double scale = json_.at("scale");
   for (std::size_t i = 0; i < spans_.size(); ++i) {
-    const auto& [name, slice, decays, statistic] = flow_->layout().entries()[i];
+    const auto& [name, slice, decays, statistic, gain] = flow_->layout().entries()[i];
     const double size = scale * (slice.rows == 1 ? 0.8 : 1.2 / std::sqrt(std::max(slice.cols, 1)));
     const double centre = name.ends_with(".statistics") ? 1.0 : 0.0;
     for (int r = 0; r < slice.rows; ++r)
@@ -109,7 +109,7 @@ std::vector<double> GoldenCase::ListedParameters() const {
   const auto& given = json_.at("parameters");
   std::vector<double> values(flow_->layout().size());
   EXPECT_EQ(given.size(), flow_->layout().entries().size());
-  for (const auto& [name, slice, decays, statistic] : flow_->layout().entries()) {
+  for (const auto& [name, slice, decays, statistic, gain] : flow_->layout().entries()) {
     const auto& own = given.at(name);
     EXPECT_EQ(own.size(), static_cast<std::size_t>(slice.rows) * slice.cols) << name;
     for (int r = 0; r < slice.rows; ++r)

@@ -252,7 +252,7 @@ TEST(ModelFileTest, KeysAddedSinceMayBeMissing) {
     EXPECT_EQ(object.erase(key), 1) << key;
   };
   const auto read = DecodeModel(EditedModel(bytes, [&](Json& m) {
-    for (const char* key : {"levels", "additive"}) without(m["spec"]["stack"], key);
+    for (const char* key : {"levels", "additive", "weight_norm"}) without(m["spec"]["stack"], key);
     without(m["report"], "fit_rows");
   }));
   ASSERT_TRUE(read.ok()) << read.status();

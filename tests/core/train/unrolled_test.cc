@@ -84,7 +84,7 @@ TEST_P(UnrolledTest, TheFirstColumnOfAPairIsTheTeachers) {
   FlowSpec spec = Spec(4, 1);
   spec.stack->mixing = Mixing::kNone;
   Drawn teacher(spec);
-  for (const auto& [name, slice, decays, statistic] : teacher.flow->layout().entries()) {
+  for (const auto& [name, slice, decays, statistic, gain] : teacher.flow->layout().entries()) {
     if (name.find(".hidden.0.weight") == std::string::npos) continue;
     for (int r = 0; r < slice.rows; ++r)
       teacher.parameters[slice.offset + static_cast<std::size_t>(r) * slice.ld] = 0.0f;

@@ -196,7 +196,7 @@ TEST_P(LawsTest, BackwardIsTheAdjoint) {
               Scale(Values(actual.rows)));
         probe("context", point.context.data(), actual.context.data(), 0,
               Values(point.context).size(), Scale(Values(actual.context)));
-        for (const auto& [name, slice, decays, statistic] : layout_.entries())
+        for (const auto& [name, slice, decays, statistic, gain] : layout_.entries())
           if (!statistic)
             probe(name.c_str(), point.parameters.data(), actual.parameters.data(), slice.offset,
                   slice.extent(), Scale(actual.parameters));

@@ -67,12 +67,14 @@ FlowChoice OfStack(Architecture architecture) {
     choice.image = {4, 4, 1};
     stack.levels = 2;
     if (architecture == Architecture::kGlow) stack.additive = true;
+    stack.weight_norm = architecture == Architecture::kGlow;
   } else {
     stack.mixing = Mixing::kRandom;
     stack.whiten = stack.heavy_tails = false;
   }
   if (traits.network) stack.hidden_sizes = std::vector<int>{9, 7};
-  if (traits.network && !contractive) stack.residual = false;
+  if (traits.image) stack.hidden_sizes = std::vector<int>{5, 5, 5};
+  if (traits.network && !contractive) stack.residual = traits.image;
   if (traits.network && !contractive) stack.activation = Activation::kElu;
   if (traits.coupling) stack.mask = Mask::kRandom;
   if (traits.spline) stack.bins = 5;
@@ -165,7 +167,7 @@ TEST(FlowMessage, EveryLayerIsReadAsItWasWritten) {
     chain.push_back({.elementwise = ScalarBijection{layer.elementwise->kind}});
     if (layer.elementwise->HasBins()) chain.back().elementwise->bins = 5;
   }
-  const NetworkShape network{{6, 6, 6}, true, Activation::kElu};
+  const NetworkShape network{{6, 6, 6}, true, Activation::kElu, /*weight_norm=*/true};
   const ScalarBijection spline{Kind::kRationalQuadratic, 4, 2.5};
   chain.push_back({.autoregressive = AutoregressiveLayer{spline, network}});
   for (const Mask mask : {Mask::kHalf, Mask::kAlternating, Mask::kRandom, Mask::kCheckerboard,

@@ -161,23 +161,25 @@ class CpuBackend final : public Backend {
     return std::make_unique<CpuTrainSession>(std::move(flow), state, training_lanes_);
   }
 
-  absl::StatusOr<Moments> ComputeMoments(const Flow& flow, std::span<const float> parameters,
-                                         int transforms, RowsView<const float> x,
-                                         RowsView<const float> context,
+  absl::Status Advance(const Flow& flow, std::span<const float> parameters, int first, int end,
+                       RowsView<const float> context, RowsView<float> rows,
+                       std::stop_token stop) override {
+    const bool normalised = flow.layout().normalised();
+    const ParameterValues copy =
+        normalised ? NormalisedWeights(flow.layout(), parameters) : ParameterValues();
+    const Weights weights{normalised ? copy.data() : parameters.data()};
+    return ForEachBlockOf(training_lanes_, flow, weights, rows, context, stop,
+                          [&](Pass& pass, std::int64_t first_row, Matrix block) {
+                            const Vector log_det = NewZeros(pass, block.rows);
+                            for (int t = first; t < end; ++t)
+                              flow.transforms()[t]->Forward(pass, block, log_det);
+                            pass.kernels.Store(block, rows.row(first_row).data());
+                          });
+  }
+
+  absl::StatusOr<Moments> ComputeMoments(RowsView<const float> rows, bool covariance,
                                          std::stop_token stop) override {
-    Rows<float> out(x.rows, x.cols);
-    const auto transform = [&](Pass& pass, std::int64_t first, Matrix block) {
-      const Vector log_det = pass.arena.NewVector(block.rows);
-      for (int t = 0; t < transforms; ++t) flow.transforms()[t]->Forward(pass, block, log_det);
-      pass.kernels.Store(block, out.data() + first * x.cols);
-    };
-    const ParameterValues values = NormalisedWeights(flow.layout(), parameters);
-    MILLRACE_RETURN_IF_ERROR(
-        ForEachBlockOf(training_lanes_, flow, Weights{values.data()}, x, context, stop, transform));
-    const auto all = flow.transforms();
-    const bool covariance =
-        transforms == static_cast<int>(all.size()) || all[transforms]->WantsCovariance();
-    return MomentsOf(out.view(), covariance, training_lanes_, stop);
+    return MomentsOf(rows, covariance, training_lanes_, stop);
   }
 
  private:

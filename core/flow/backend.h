@@ -195,12 +195,13 @@ class Backend {
   virtual absl::StatusOr<std::unique_ptr<TrainSession>> StartTraining(
       std::shared_ptr<const Flow> flow, const TrainState& state) = 0;
 
-  // Mean and covariance, in double, of what the first `transforms` transforms make of the rows;
-  // where the next one wants no covariance, variances alone.
-  virtual absl::StatusOr<Moments> ComputeMoments(const Flow& flow,
-                                                 std::span<const float> parameters, int transforms,
-                                                 RowsView<const float> x,
-                                                 RowsView<const float> context,
+  // Rows [n, dim] as they reach transform `first` of the flow become what reaches transform `end`,
+  // bit for bit as on one way from the data. After an error they mean nothing.
+  virtual absl::Status Advance(const Flow& flow, std::span<const float> parameters, int first,
+                               int end, RowsView<const float> context, RowsView<float> rows,
+                               std::stop_token stop) = 0;
+  // Mean and covariance of rows, in double; or variances alone.
+  virtual absl::StatusOr<Moments> ComputeMoments(RowsView<const float> rows, bool covariance,
                                                  std::stop_token stop) = 0;
 
  protected:

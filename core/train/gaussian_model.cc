@@ -21,9 +21,8 @@ absl::StatusOr<std::shared_ptr<Model>> GaussianModel(const Model& model,
   gaussian->spec.stack = StackSpec{.layers = 0, .whiten = true, .heavy_tails = heavy_tails};
   MILLRACE_ASSIGN_OR_RETURN(const std::shared_ptr<const Flow> flow, Flow::Create(gaussian->spec));
   gaussian->parameters = flow->InitialParameters();
-  MILLRACE_ASSIGN_OR_RETURN(Moments moments,
-                            backend.ComputeMoments(*flow, gaussian->parameters.span(), 0, data.rows,
-                                                   data.context, std::move(stop)));
+  MILLRACE_ASSIGN_OR_RETURN(
+      Moments moments, backend.ComputeMoments(data.rows, /*covariance=*/true, std::move(stop)));
   const ColumnModel& columns = gaussian->columns;
   const auto dim = static_cast<std::size_t>(columns.dim());
   for (std::size_t i = 0; i < dim; ++i) {

@@ -16,7 +16,7 @@
 
 namespace millrace {
 
-class FakeBackend final : public Backend {
+class FakeBackend : public Backend {
  public:
   using LogDensity = std::function<double(std::span<const float> row)>;
   using Terms = std::function<void(std::span<const float> row, std::span<double> terms)>;
@@ -73,9 +73,11 @@ class FakeBackend final : public Backend {
                                                               const TrainState&) override {
     return absl::UnimplementedError("training");
   }
-  absl::StatusOr<Moments> ComputeMoments(const Flow&, std::span<const float>, int,
-                                         RowsView<const float>, RowsView<const float>,
-                                         std::stop_token) override {
+  absl::Status Advance(const Flow&, std::span<const float>, int, int, RowsView<const float>,
+                       RowsView<float>, std::stop_token) override {
+    return absl::UnimplementedError("parts of a flow");
+  }
+  absl::StatusOr<Moments> ComputeMoments(RowsView<const float>, bool, std::stop_token) override {
     return absl::UnimplementedError("moments");
   }
 

@@ -141,22 +141,46 @@ TEST_F(BackendTest, RefusesAContextOfAnotherWidth) {
 
 TEST_F(BackendTest, MomentsAreThoseOfTheRows) {
   const auto backend = NewBackend(2);
-  const Moments moments =
-      *backend->ComputeMoments(*flow_, parameters_.span(), 0, x_.view(), context_.view(), {});
-  for (int i = 0; i < flow_->dim(); ++i) {
-    double mean = 0.0;
-    for (int r = 0; r < kRows; ++r) mean += static_cast<double>(x_(r, i)) / kRows;
-    EXPECT_NEAR(moments.mean[i], mean, 1e-12);
-  }
-  // The first transform is an ActNorm and wants variances.
-  ASSERT_FALSE(flow_->transforms()[0]->WantsCovariance());
-  for (int i = 0; i < flow_->dim(); ++i)
-    for (int j = 0; j < flow_->dim(); ++j) {
-      double covariance = 0.0;
-      for (int r = 0; r < kRows; ++r)
-        covariance += (x_(r, i) - moments.mean[i]) * (x_(r, j) - moments.mean[j]) / kRows;
-      EXPECT_NEAR(moments.covariance[i * flow_->dim() + j], i == j ? covariance : 0.0, 1e-12);
+  for (const bool wanted : {true, false}) {
+    const Moments moments = *backend->ComputeMoments(x_.view(), wanted, {});
+    for (int i = 0; i < flow_->dim(); ++i) {
+      double mean = 0.0;
+      for (int r = 0; r < kRows; ++r) mean += static_cast<double>(x_(r, i)) / kRows;
+      EXPECT_NEAR(moments.mean[i], mean, 1e-12);
     }
+    for (int i = 0; i < flow_->dim(); ++i)
+      for (int j = 0; j < flow_->dim(); ++j) {
+        double covariance = 0.0;
+        for (int r = 0; r < kRows; ++r)
+          covariance += (x_(r, i) - moments.mean[i]) * (x_(r, j) - moments.mean[j]) / kRows;
+        EXPECT_NEAR(moments.covariance[i * flow_->dim() + j], wanted || i == j ? covariance : 0.0,
+                    1e-12);
+      }
+  }
+}
+
+// Bit for bit, wherever the way is interrupted and however many threads go it.
+TEST_F(BackendTest, RowsAdvanceToTheLatentSpaceInAnyNumberOfParts) {
+  const int transforms = static_cast<int>(flow_->transforms().size());
+  const auto backend = NewBackend(1);
+  Rows<float> z(kRows, flow_->dim());
+  std::vector<double> log_det(kRows);
+  ASSERT_TRUE(
+      backend->Forward(*Upload(*backend), x_.view(), context_.view(), z.view(), log_det, {}).ok());
+  for (const int threads : {1, 3}) {
+    for (const int part : {1, 4, transforms}) {
+      Rows<float> rows = x_;
+      for (int t = 0; t < transforms; t += part)
+        ASSERT_TRUE(NewBackend(threads)
+                        ->Advance(*flow_, parameters_.span(), t, std::min(t + part, transforms),
+                                  context_.view(), rows.view(), {})
+                        .ok());
+      ExpectSameBits<float>(All(rows), All(z));
+    }
+  }
+  Rows<float> rows = x_;
+  EXPECT_EQ(backend->Advance(*flow_, parameters_.span(), 0, 1, {}, rows.view(), {}).code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(BackendTest, StopsWhenAsked) {

@@ -50,11 +50,14 @@ class GatedBackend final : public Backend {
     gate_->Pass();
     return cpu_->StartTraining(std::move(flow), state);
   }
-  absl::StatusOr<Moments> ComputeMoments(const Flow& flow, std::span<const float> parameters,
-                                         int transforms, RowsView<const float> x,
-                                         RowsView<const float> context,
+  absl::Status Advance(const Flow& flow, std::span<const float> parameters, int first, int end,
+                       RowsView<const float> context, RowsView<float> rows,
+                       std::stop_token stop) override {
+    return cpu_->Advance(flow, parameters, first, end, context, rows, std::move(stop));
+  }
+  absl::StatusOr<Moments> ComputeMoments(RowsView<const float> rows, bool covariance,
                                          std::stop_token stop) override {
-    return cpu_->ComputeMoments(flow, parameters, transforms, x, context, std::move(stop));
+    return cpu_->ComputeMoments(rows, covariance, std::move(stop));
   }
 
  private:

@@ -101,8 +101,8 @@ std::string Fingerprint(const TrainRequest& request, const FlowSpec& spec,
   all(o.batch_size, o.max_epochs, absl::ToDoubleSeconds(o.max_duration), o.learning_rate,
       o.schedule, o.warmup_steps, o.weight_decay, o.ema_decay, o.gradient_clip_norm,
       o.log_scale_penalty, o.patience, o.seed);
-  all(request.options.validation_fraction, request.options.calibration_fraction,
-      request.options.seed);
+  each(request.options.validation_fraction, request.options.calibration_fraction);
+  all(request.options.seed);
   write.bytes += FlowToJson(spec);
   for (const ColumnSpec& column : request.columns) {
     all(column.name.size(), column.type, column.role);

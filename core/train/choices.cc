@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 
 #include "core/base/error_detail.h"
 #include "core/base/matrix.h"
@@ -51,6 +52,15 @@ FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int 
   return fit;
 }
 
+HeldOutRows ChooseHeldOutRows(const TrainOptions& options, std::int64_t rows, bool images) {
+  const auto part = [&](const std::optional<double>& fraction) {
+    const double share = fraction.value_or(TrainOptions::kHeldOutShare);
+    const auto count = std::max<std::int64_t>(1, std::llround(share * static_cast<double>(rows)));
+    return images && !fraction ? std::min(count, TrainOptions::kEnoughHeldOutImages) : count;
+  };
+  return {part(options.validation_fraction), part(options.calibration_fraction)};
+}
+
 absl::Status Validate(const TrainOptions& options) {
   const auto check = [](absl::string_view field, double value, bool ok,
                         absl::string_view expected) {
@@ -79,15 +89,16 @@ absl::Status Validate(const TrainOptions& options) {
   if (options.max_duration && *options.max_duration <= absl::ZeroDuration())
     return InvalidArgument("options.max_duration", absl::FormatDuration(*options.max_duration),
                            "a positive duration");
-  const auto fraction = [&](absl::string_view field, double value, double high,
-                            absl::string_view expected) {
-    return check(field, value, value > 0.0 && value <= high, expected);
+  const auto fraction = [&](absl::string_view field, const std::optional<double>& value,
+                            double high, absl::string_view expected) {
+    const double share = value.value_or(high);
+    return check(field, share, share > 0.0 && share <= high, expected);
   };
   MILLRACE_RETURN_IF_ERROR(
       fraction("validation_fraction", options.validation_fraction, 0.5, "a number in (0, 0.5]"));
   MILLRACE_RETURN_IF_ERROR(
       fraction("calibration_fraction", options.calibration_fraction, 0.5, "a number in (0, 0.5]"));
-  return fraction("false_positive_rate", options.false_positive_rate.value_or(0.5), 0.9999999999,
+  return fraction("false_positive_rate", options.false_positive_rate, 0.9999999999,
                   "a number in (0, 1)");
 }
 

@@ -18,6 +18,13 @@ enum class RowKind { kTable, kPixels, kImages };
 FitOptions ChooseFitOptions(const TrainOptions& options, std::int64_t rows, int dim,
                             RowKind kind = RowKind::kTable);
 
+// Of a table of `rows` rows, those held out; `options` is valid.
+struct HeldOutRows {
+  std::int64_t validation = 1;
+  std::int64_t calibration = 1;
+};
+HeldOutRows ChooseHeldOutRows(const TrainOptions& options, std::int64_t rows, bool images);
+
 }  // namespace millrace
 
 #endif  // MILLRACE_CORE_TRAIN_CHOICES_H_

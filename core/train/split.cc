@@ -2,7 +2,6 @@
 #include "core/train/split.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <span>
 #include <vector>
@@ -26,21 +25,18 @@ Rows<double> Take(RowsView<const double> rows, std::span<const std::int64_t> ord
 }  // namespace
 
 absl::StatusOr<Split> SplitRows(RowsView<const double> rows, std::span<const Condition> conditions,
-                                const TrainOptions& options, std::uint64_t seed) {
-  const auto part = [&](double fraction) {
-    return std::max<std::int64_t>(1, std::llround(fraction * static_cast<double>(rows.rows)));
-  };
-  const std::int64_t calibration = part(options.calibration_fraction);
-  const std::int64_t fit = rows.rows - part(options.validation_fraction) - calibration;
+                                const HeldOutRows& sizes, std::uint64_t seed) {
+  const std::int64_t fit = rows.rows - sizes.validation - sizes.calibration;
   if (fit < 2)
     return InvalidArgument("options.calibration_fraction",
-                           absl::StrCat(options.calibration_fraction),
+                           absl::StrCat(sizes.validation, " and ", sizes.calibration, " of ",
+                                        rows.rows, " rows held out"),
                            "validation_fraction and calibration_fraction that leave rows to fit");
   std::vector<std::int64_t> order(static_cast<std::size_t>(rows.rows));
   std::iota(order.begin(), order.end(), 0);
   Shuffle(order, order.size(), seed, 1);
   const std::span<const std::int64_t> all = order;
-  const auto known = all.first(static_cast<std::size_t>(rows.rows - calibration));
+  const auto known = all.first(static_cast<std::size_t>(rows.rows - sizes.calibration));
   const auto held_out = all.subspan(known.size());
   std::vector<int> features, context;
   for (int c = 0; c < rows.cols; ++c) {

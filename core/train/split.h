@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "core/base/conditioned_rows.h"
 #include "core/base/rows.h"
-#include "core/train/train_model.h"
+#include "core/train/choices.h"
 
 namespace millrace {
 
@@ -30,11 +30,11 @@ struct Split {
   }
 };
 
-// Copies of a table's rows in an order of their own for every seed, divided by the options'
-// fractions: at least one row each. Columns at the position of a condition are context, all others
-// features. INVALID_ARGUMENT where fewer than two rows are left to fit.
+// Copies of a table's rows in an order of their own for every seed, and divided. Columns at the
+// position of a condition are context, all others features. INVALID_ARGUMENT where fewer than two
+// rows are left to fit.
 absl::StatusOr<Split> SplitRows(RowsView<const double> rows, std::span<const Condition> conditions,
-                                const TrainOptions& options, std::uint64_t seed);
+                                const HeldOutRows& sizes, std::uint64_t seed);
 
 }  // namespace millrace
 

@@ -117,8 +117,10 @@ class Training {
 
   absl::Status PrepareRows() {
     const std::uint64_t seed = request_.options.seed;
-    MILLRACE_ASSIGN_OR_RETURN(Split split, SplitRows(rows_, model_->context.conditions(),
-                                                     request_.options, SeedFor(seed, kSplit)));
+    const HeldOutRows sizes =
+        ChooseHeldOutRows(request_.options, rows_.rows, request_.flow.image.has_value());
+    MILLRACE_ASSIGN_OR_RETURN(
+        Split split, SplitRows(rows_, model_->context.conditions(), sizes, SeedFor(seed, kSplit)));
     data_.emplace(model_->columns, model_->context, std::move(split),
                   TrainingRows::Seeds{SeedFor(seed, kNoise), SeedFor(seed, kValidationNoise)});
     if (request_.flow.image) return absl::OkStatus();  // nothing whitens images

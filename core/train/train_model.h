@@ -26,22 +26,30 @@ enum class LearningRateSchedule { kCosine, kConstant };
 // How to train. Unset fields are chosen from the number of rows and columns and reported in the
 // model's spec and report. Validate names the field, its value and its range.
 struct TrainOptions {
-  std::optional<int> batch_size;  // [1, 65536]
-  std::optional<int> max_epochs;  // [1, 1000000]
-  std::optional<absl::Duration>
-      max_duration;                     // > 0; the cosine schedule ends with whichever comes first
+  std::optional<int> batch_size;               // [1, 65536]
+  std::optional<int> max_epochs;               // [1, 1000000]
+  std::optional<absl::Duration> max_duration;  // > 0, of fitting; the cosine schedule ends with
+                                               // whichever comes first
   std::optional<double> learning_rate;  // (0, 1]
   LearningRateSchedule schedule = LearningRateSchedule::kCosine;
-  std::optional<int> warmup_steps;            // [0, 1000000]
-  std::optional<double> weight_decay;         // [0, 1]
-  std::optional<double> ema_decay;            // [0, 1); 0: off
-  std::optional<double> gradient_clip_norm;   // >= 0, finite; 0: off
-  std::optional<int> patience;                // epochs without improvement, [1, 1000000]
-  double validation_fraction = 0.1;           // (0, 0.5]
-  double calibration_fraction = 0.1;          // (0, 0.5]
+  std::optional<int> warmup_steps;           // [0, 1000000]
+  std::optional<double> weight_decay;        // [0, 1]
+  std::optional<double> ema_decay;           // [0, 1); 0: off
+  std::optional<double> gradient_clip_norm;  // >= 0, finite; 0: off
+  std::optional<int> patience;               // epochs without improvement, [1, 1000000]
+  // Of the rows, (0, 0.5] each, at least one row; by default kHeldOutShare, but of images no more
+  // than kEnoughHeldOutImages.
+  std::optional<double> validation_fraction, calibration_fraction;
   std::optional<double> false_positive_rate;  // stored with the model, (0, 1); default 0.01, or
                                               // 1 / (calibration rows + 1) where that is more
   std::uint64_t seed = 0;                     // of the split, shuffles, noise and initial weights
+
+  static constexpr double kHeldOutShare = 0.1;
+  // What is held out is scored once the weights are fitted, each row at ColumnModel::num_offsets()
+  // places of its bins, as calibration wants it: the tail probabilities of these rows and of others
+  // are equally distributed only where both are scored alike. Of a false-positive rate of 0.01, a
+  // threshold from 2000 rows has a standard error of 0.002.
+  static constexpr std::int64_t kEnoughHeldOutImages = 2000;
 };
 
 struct TrainProgress {

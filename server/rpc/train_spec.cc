@@ -44,8 +44,9 @@ absl::StatusOr<TrainOptions> ReadOptions(const v1::TrainingOptions& from) {
   MILLRACE_ASSIGN_OR_RETURN(to.schedule, ReadSchedule(from.schedule()));
   to.seed = from.seed();
   MILLRACE_RETURN_IF_ERROR(Validate(to));
-  if (to.validation_fraction + to.calibration_fraction < 0.9) return to;
-  return InvalidArgument("options.calibration_fraction", absl::StrCat(to.calibration_fraction),
+  const double calibration = to.calibration_fraction.value_or(TrainOptions::kHeldOutShare);
+  if (to.validation_fraction.value_or(TrainOptions::kHeldOutShare) + calibration < 0.9) return to;
+  return InvalidArgument("options.calibration_fraction", absl::StrCat(calibration),
                          "less than 0.9 together with validation_fraction");
 }
 

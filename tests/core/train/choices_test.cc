@@ -358,6 +358,29 @@ TEST(ValidateOptionsTest, DefaultsAndEndsOfRangesAreValid) {
   EXPECT_TRUE(Validate(options).ok()) << Validate(options);
 }
 
+TEST(ChooseHeldOutRowsTest, ATenthButNoMoreThanEnoughOfImages) {
+  struct Case {
+    std::optional<double> validation_fraction, calibration_fraction;
+    std::int64_t rows;
+    bool images;
+    std::int64_t validation, calibration;
+  };
+  for (const Case& c :
+       {Case{{}, {}, 8, false, 1, 1}, Case{{}, {}, 50000, false, 5000, 5000},
+        Case{{}, {}, 3, true, 1, 1}, Case{{}, {}, 5000, true, 500, 500},
+        Case{{}, {}, 50000, true, 2000, 2000},
+        // What the caller asks for stays.
+        Case{0.2, {}, 50000, true, 10000, 2000}, Case{{}, 0.05, 50000, true, 2000, 2500},
+        Case{{}, 1e-9, 100, false, 10, 1}}) {
+    TrainOptions options;
+    options.validation_fraction = c.validation_fraction;
+    options.calibration_fraction = c.calibration_fraction;
+    const HeldOutRows rows = ChooseHeldOutRows(options, c.rows, c.images);
+    EXPECT_EQ(rows.validation, c.validation) << c.rows;
+    EXPECT_EQ(rows.calibration, c.calibration) << c.rows;
+  }
+}
+
 TEST(ValidateOptionsTest, NamesTheField) {
   static constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   static constexpr double kInfinity = std::numeric_limits<double>::infinity();

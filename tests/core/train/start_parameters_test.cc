@@ -5,16 +5,20 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <iterator>
 #include <memory>
-#include <optional>
 #include <random>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "core/cpu/cpu_backend.h"
 #include "core/flow/architectures.h"
+#include "core/io/model_file.h"
 #include "tests/support/fake_backend.h"
 #include "tests/support/numeric.h"
+#include "tests/support/stripes.h"
 
 namespace millrace {
 namespace {
@@ -113,6 +117,60 @@ TEST(StartParametersTest, OneWayThroughTheFlowGivesEveryTransformItsMoments) {
     ASSERT_EQ(start->size(), expected.size());
     for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_EQ((*start)[i], expected[i]) << i;
   }
+}
+
+// What data make of an ActNorm are parameters like others: a file keeps them bit for bit, and every
+// channel that leaves one has mean 0 and variance 1 over the rows it started from.
+TEST(StartParametersTest, NormsStartFromTheRowsAndAreSaved) {
+  constexpr int kImages = 400;
+  const Rows<double> images = Stripes(kImages, 4);
+  std::vector<ColumnSpec> specs(64);
+  for (int c = 0; c < 64; ++c) specs[c] = {absl::StrCat("p", c), ColumnType::kPixel};
+  Model model;
+  model.columns = *ColumnModel::Fit(specs, images.view());
+  model.spec = {
+      .dim = 64,
+      .seed = 3,
+      .image = {{8, 8, 1}},
+      .stack = StackSpec{
+          .architecture = Architecture::kGlow, .layers = 2, .hidden_sizes = {4, 4}, .levels = 2}};
+  model.calibration = {{0.0}, 0.5};
+  Rows<float> seen(kImages, 64);
+  model.columns.ToTraining(images.view(), 5, 0, seen.view());
+  const auto flow = *Flow::Create(model.spec);
+  const auto backend = CreateCpuBackend({.threads = 2});
+  model.parameters = *StartParameters(*flow, {seen.view(), {}}, 0.0, *backend, {});
+  const auto bytes = EncodeModel(model);
+  ASSERT_TRUE(bytes.ok()) << bytes.status();
+  const auto loaded = DecodeModel(*bytes);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  ASSERT_EQ(loaded->parameters.size(), model.parameters.size());
+  EXPECT_EQ(std::memcmp(loaded->parameters.data(), model.parameters.data(),
+                        model.parameters.size() * sizeof(float)),
+            0);
+  // The norms of the first level, of the second, and the last.
+  constexpr std::pair<int, int> kPixelsAndChannels[] = {{16, 4}, {16, 4}, {4, 8}, {4, 8}, {4, 8}};
+  std::size_t norm = 0;
+  for (int t = 0; t < static_cast<int>(flow->transforms().size()); ++t) {
+    if (!flow->transforms()[t]->WantsMoments()) continue;
+    ASSERT_LT(norm, std::size(kPixelsAndChannels));
+    const auto [pixels, channels] = kPixelsAndChannels[norm++];
+    Rows<float> left = seen;
+    ASSERT_TRUE(
+        backend->Advance(*flow, loaded->parameters.span(), 0, t + 1, {}, left.view(), {}).ok());
+    for (int channel = 0; channel < channels; ++channel) {
+      double sum = 0.0, squares = 0.0;
+      for (int r = 0; r < kImages; ++r)
+        for (int p = 0; p < pixels; ++p) {
+          const double value = left(r, channel * pixels + p);
+          sum += value / (kImages * pixels);
+          squares += value * value / (kImages * pixels);
+        }
+      EXPECT_NEAR(sum, 0.0, 1e-4) << "transform " << t << ", channel " << channel;
+      EXPECT_NEAR(squares, 1.0, 1e-3) << "transform " << t << ", channel " << channel;
+    }
+  }
+  EXPECT_EQ(norm, std::size(kPixelsAndChannels));
 }
 
 TEST(StartParametersTest, StopsWhenAsked) {

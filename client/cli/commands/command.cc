@@ -206,8 +206,10 @@ absl::Status Locate(const absl::Status& status, const TableReader& reader,
 }
 
 void MeanOf::Add(double value) {
+  ++count_;
   const double before = value - mean_;
-  mean_ += before / static_cast<double>(++count_);
+  const bool finite = std::isfinite(value) && std::isfinite(mean_);
+  mean_ += finite ? before / static_cast<double>(count_) : value;
   squares_ += before * (value - mean_);
 }
 

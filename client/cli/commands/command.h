@@ -172,7 +172,8 @@ absl::Status Locate(const absl::Status& status, const TableReader& reader, std::
 absl::Status Locate(const absl::Status& status, const TableReader& reader,
                     const std::vector<std::int64_t>& rows);
 
-// Mean and standard error of a series.
+// Mean and standard error of a series. With -infinity in it, the log of a density of 0, the mean is
+// -infinity and the standard error NaN.
 class MeanOf {
  public:
   void Add(double value);

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 
 namespace millrace::cli {
@@ -28,6 +29,7 @@ bool ParseNumber(std::string_view text, double& value) {
 }
 
 std::string FormatNumber(double value) {
+  if (std::isnan(value)) return "nan";  // whatever its sign
   std::array<char, 32> buffer;
   const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);
   return {buffer.data(), end};

@@ -12,7 +12,7 @@ namespace millrace::cli {
 // large for a double gives infinity, one too small 0.
 bool ParseNumber(std::string_view text, double& value);
 
-// The shortest decimal that reads back as the same double.
+// The shortest decimal that reads back as the same double; nan for every NaN.
 std::string FormatNumber(double value);
 
 }  // namespace millrace::cli

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,21 @@ TEST_F(Commands, LogProbWritesOneNumberARow) {
             "{\"x\":1.0,\"y\":2.0,\"log_prob\":3.0}\n{\"x\":3.0,\"y\":4.0,\"log_prob\":7.0}\n");
   ASSERT_TRUE(Run("log-prob moons " + path + " --mean").ok());
   EXPECT_EQ(out_, "5 2 2\n");
+}
+
+TEST_F(Commands, AMeanWithARowOfDensityZeroIsMinusInfinity) {
+  for (const int zero : {0, 1, 3}) {
+    server_.log_prob = [zero](auto&, const auto& request, auto& response) {
+      for (std::uint32_t r = 0; r < request.rows().rows(); ++r) {
+        response.add_log_prob(r % 4 == static_cast<std::uint32_t>(zero) ? -INFINITY : -1.5);
+        response.add_out_of_support(false);
+      }
+      return grpc::Status::OK;
+    };
+    const std::string rows = "x,y\n1,2\n1,2\n1,2\n1,2\n1,2\n";
+    ASSERT_TRUE(Run("log-prob moons " + folder_.Write("t.csv", rows) + " --mean").ok());
+    EXPECT_EQ(out_, "-inf nan 5\n") << zero;
+  }
 }
 
 TEST_F(Commands, LogProbOfALargeTableStaysWithOneVersion) {

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "client/cli/io/file_error.h"
 #include "client/cli/io/number.h"
 #include "client/cli/io/table_reader.h"
@@ -209,6 +212,9 @@ TEST(ParseNumber, IsStrictAndKeepsEveryBit) {
   EXPECT_EQ(value, 0);
   EXPECT_EQ(FormatNumber(0.1), "0.1");
   EXPECT_EQ(FormatNumber(-1.0 / 3), "-0.3333333333333333");
+  EXPECT_EQ(FormatNumber(-std::numeric_limits<double>::infinity()), "-inf");
+  for (const double sign : {1.0, -1.0})
+    EXPECT_EQ(FormatNumber(std::copysign(std::nan(""), sign)), "nan");
 }
 
 }  // namespace

@@ -103,6 +103,8 @@ class Images(Case):
         self.labels_and_ranges()
         self.grids()
         self.strips()
+        self.attributes()
+        self.holes()
         self.refusals()
 
     def inputs(self):
@@ -174,11 +176,52 @@ class Images(Case):
         numpy.testing.assert_array_equal(grid_of(images, 5), strip)
         numpy.testing.assert_allclose(self.images[8], strip[:, -4:], atol=1)
 
+    def attributes(self):
+        """Which images are bright is told by their labels; moved along, they become so."""
+        self.ask("attribute", "plain", "bright", "images.gz", "--labels", "labels.gz", "--rows",
+                 ":1200", "--label", "label")
+        move = ("manipulate", "plain", "images.gz", "--rows", "1200:1203", "--attribute", "bright",
+                "--amount", "-1,0,1")
+        moved = rows_of(self.ask(*move), slice(1, 21))
+        self.ask(*move, "-o", "moved.png")
+        strip = read_png(self.folder / "moved.png")
+        numpy.testing.assert_array_equal(grid_of(moved, 3), strip)
+        numpy.testing.assert_allclose(self.images[1200:1203], moved[1::3], atol=1)
+        self.assertLess(moved[0::3].mean() + 20, moved[2::3].mean())
+
+    def holes(self):
+        hole = (slice(None), slice(2, 5), slice(1, 3))
+        complete = ("complete", "plain", "images.gz", "--rows", "1200:1202", "--missing", "2:,1:3",
+                    "--seed", "3")
+        drawing = (*complete, "--draws", "3", "--steps", "20")
+        likely = self.ask(*complete, "--steps", "20")
+        drawn = self.ask(*drawing)
+        self.assertEqual("log_prob", likely.splitlines()[0].split(",")[-1])
+        self.assertEqual(1 + 2 * 3, len(drawn.splitlines()))
+        likely, drawn = (rows_of(text, slice(20)) for text in (likely, drawn))
+        known = numpy.ones(SHAPE[1:], bool)
+        known[hole[1:]] = False
+        for images, copies in ((likely, 1), (drawn, 3)):
+            expected = numpy.repeat(self.images[1200:1202], copies, axis=0)
+            numpy.testing.assert_array_equal(expected[:, known], images[:, known])
+        holed = self.images[1200:1202].astype(int)
+        holed[hole] = 128
+        lines = [image for i in range(2)
+                 for image in (holed[i], likely[i], *drawn[3 * i:3 * i + 3])]
+        self.ask(*drawing, "-o", "holes.png")
+        numpy.testing.assert_array_equal(grid_of(lines, 5), read_png(self.folder / "holes.png"))
+        floats = self.images[1200:1202].astype(float)
+        floats[hole] = numpy.nan
+        numpy.save(self.folder / "holes.npy", floats)
+        self.ask("complete", "plain", "holes.npy", *drawing[7:], "-o", "same.png")
+        self.assertEqual((self.folder / "holes.png").read_bytes(),
+                         (self.folder / "same.png").read_bytes())
+
     def refusals(self):
         numpy.savetxt(self.folder / "noise.csv", self.images.reshape(SHAPE[0], -1) + 0.5,
                       delimiter=",")
         for says, status, *arguments in (
-                ("images of 4 x 4 x 1 have 16 numbers, the model has 20 columns", 1, "sample",
+                ("images of 4 x 4 x 1 have 16 numbers, the rows 20", 1, "sample",
                  "plain", "-n", "1", "--image", "4x4", "-o", "no.png"),
                 ("--image", 1, "sample", "table", "-n", "1", "-o", "no.png"),
                 ("flow.image: 4 x 4 x 1; expected a product of 20", 1, "train", "no", "table.csv",
@@ -195,7 +238,19 @@ class Images(Case):
                 ("holds 1500 labels for the 1 rows of images/0000.png", 3, "train", "no",
                  "images/0000.png", "--labels", "labels.gz"),
                 ("has 1500 rows, too few for rows 0:1501", 3, "log-prob", "plain", "images.gz",
-                 "--rows", "0:1501")):
+                 "--rows", "0:1501"),
+                ("--missing 0:6,0: is not within images of 5 x 4 x 1", 1, "complete", "plain",
+                 "images.gz", "--missing", "0:6,:", "-o", "no.png"),
+                ("not TOP:BOTTOM,LEFT:RIGHT", 2, "complete", "plain", "images.gz", "--missing",
+                 "2:2,:", "-o", "no.png"),
+                ("images.gz, row 1400: nothing is missing in 100 images", 1, "complete", "plain",
+                 "images.gz", "--rows", "1400:", "-o", "no.png"),
+                ("does not tell the size of an image of 20 numbers", 1, "manipulate", "table",
+                 "table.csv", "--attribute", "bright", "-o", "no.png"),
+                ("expected one of 'bright'", 1, "manipulate", "plain", "images.gz", "--attribute",
+                 "dark", "-o", "no.png"),
+                ("too few for rows 1500:", 3, "manipulate", "plain", "images.gz", "--rows",
+                 "1500:", "--attribute", "bright", "-o", "no.png")):
             with self.subTest(arguments=arguments):
                 self.assertIn(says, self.tool(self.server, *arguments, status=status)[1])
         self.assertFalse((self.folder / "no.png").exists())

@@ -164,6 +164,7 @@ void AddAttributeCommand(CLI::App& app, absl::Status& result) {
   flags->model.AddTo(*command);
   command->add_option("NAME", flags->attribute, "Name of the attribute")->type_name("")->required();
   flags->input.AddTo(*command);
+  flags->input.AddRowsTo(*command);
   CLI::Option_group* apart = command->add_option_group("Attribute");
   apart->require_option(1);
   apart

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <unordered_map>
 
 #include "absl/strings/str_cat.h"
 
@@ -27,6 +28,19 @@ absl::StatusOr<std::vector<int>> ConditionsAmong(const v1::Model& model,
     found.push_back(static_cast<int>(name - names.begin()));
   }
   return found;
+}
+
+// The model's order; what it does not know comes last.
+void Sort(const v1::Model& model, const std::vector<std::string>& names,
+          std::vector<int>& columns) {
+  std::unordered_map<std::string, int> positions;
+  for (int c = 0; c < model.columns_size(); ++c)
+    positions.emplace(model.columns(c).spec().name(), c);
+  const auto position = [&](int column) {
+    const auto found = positions.find(names[static_cast<std::size_t>(column)]);
+    return found == positions.end() ? model.columns_size() : found->second;
+  };
+  std::ranges::stable_sort(columns, {}, position);
 }
 
 client::Table Pick(const client::Table& table, const std::vector<int>& columns) {
@@ -56,6 +70,7 @@ absl::StatusOr<ColumnSplit> ColumnSplit::For(const v1::Model& model,
     });
   };
   for (int c = 0; c < cols; ++c) (role_of(c) ? split.context_ : split.rows_).push_back(c);
+  if (!names.empty()) Sort(model, names, split.rows_);
   if (split.given_) return split;
   const auto conditions =
       std::count_if(model.columns().begin(), model.columns().end(), IsCondition);

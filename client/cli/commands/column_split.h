@@ -26,6 +26,9 @@ class ColumnSplit {
                                          const std::vector<std::string>& names, int cols,
                                          const client::Table& given);
 
+  // How many columns rows have.
+  int row_cols() const { return static_cast<int>(rows_.size()); }
+  // Those of a piece, in the model's order.
   client::Table Rows(const client::Table& piece) const;
   // Those of a piece, or what was given.
   client::Table Context(const client::Table& piece) const;

@@ -12,7 +12,6 @@
 #include "client/cli/commands/condition_flags.h"
 #include "client/cli/commands/picture_flags.h"
 #include "client/cli/io/file_error.h"
-#include "client/cli/io/png_writer.h"
 
 namespace millrace::cli {
 namespace {
@@ -83,13 +82,9 @@ absl::Status WritePath(const Flags& flags, const client::InterpolateResult& resu
 
 // The path as a strip, unless --across asks for a grid.
 absl::Status WritePicture(const Flags& flags, const client::Table& path, const ImageShape& shape) {
-  if (path.cols != shape.cols())
-    return absl::InternalError(absl::StrCat("the server sent a path of ", path.cols, " columns"));
-  const int across = flags.picture.across > 0 ? flags.picture.across : flags.options.steps;
-  auto writer = OpenPngWriter(flags.output.path, shape, across);
-  if (!writer.ok()) return writer.status();
-  if (absl::Status status = (*writer)->Write(path.values); !status.ok()) return status;
-  return (*writer)->Close();
+  std::unique_ptr<TableWriter> writer;
+  absl::Status status = flags.picture.Write(flags.output, shape, flags.options.steps, path, writer);
+  return status.ok() ? writer->Close() : status;
 }
 
 absl::Status Run(const Flags& flags) {
@@ -100,25 +95,21 @@ absl::Status Run(const Flags& flags) {
   const auto ends = PickRows(**reader, flags.rows);
   if (!ends.ok()) return ends.status();
   const client::Client client(flags.server.options);
-  client::ModelRef model = flags.model.model;
-  const auto split = SplitFor(client, model, ends->column_names, ends->cols, flags.given.context);
+  const auto model = client.GetModel(flags.model.model);
+  if (!model.ok()) return model.status();
+  const auto split = ColumnSplit::For(*model, ends->column_names, ends->cols, flags.given.context);
   if (!split.ok()) return split.status();
   const auto context = OneContext(split->Context(*ends));
   if (!context.ok()) return context.status();
   const client::Table rows = split->Rows(*ends);
   ImageShape shape;
   if (*picture) {
-    std::optional<ImageShape> known = (*reader)->image_shape();
-    if (!known && !flags.picture.shape) {
-      const auto described = client.GetModel(model);
-      if (!described.ok()) return described.status();
-      known = ShapeOf(*described);
-    }
-    const auto chosen = flags.picture.ShapeFor(rows.cols, known);
+    const auto chosen = flags.picture.ShapeFor(rows.cols, *model, (*reader)->image_shape());
     if (!chosen.ok()) return chosen.status();
     shape = *chosen;
   }
-  const auto result = client.Interpolate(model, rows, flags.options, *context);
+  const auto result =
+      client.Interpolate({model->name(), model->version()}, rows, flags.options, *context);
   if (!result.ok()) return Locate(result.status(), **reader, flags.rows);
   return *picture ? WritePicture(flags, result->path, shape) : WritePath(flags, *result);
 }
@@ -157,7 +148,8 @@ void AddInterpolateCommand(CLI::App& app, absl::Status& result) {
   flags->given.AddTo(*command, "The condition of the path, instead of that of both rows");
   flags->server.AddTo(*command);
   flags->output.AddTo(*command);
-  flags->picture.AddTo(*command, "default: that of the input's images", "default: all");
+  flags->picture.AddTo(*command, "default: that of the input's images, or of the model's",
+                       "default: all");
   command->callback([flags, &result] { result = Run(*flags); });
 }
 

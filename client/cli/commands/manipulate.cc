@@ -11,6 +11,7 @@
 #include "client/cli/commands/column_split.h"
 #include "client/cli/commands/command.h"
 #include "client/cli/commands/condition_flags.h"
+#include "client/cli/commands/picture_flags.h"
 #include "client/cli/io/number.h"
 #include "client/status.h"
 
@@ -23,11 +24,12 @@ struct Flags {
   InputFlags input;
   OutputFlags output;
   GivenFlag given;
+  PictureFlags picture;
   client::ManipulateOptions options;
 };
 
-absl::Status Write(const Flags& flags, const client::ManipulateResult& result,
-                   std::unique_ptr<TableWriter>& writer) {
+absl::Status WriteTable(const Flags& flags, const client::ManipulateResult& result,
+                        std::unique_ptr<TableWriter>& writer) {
   if (!writer) {
     std::vector<OutputColumn> columns = {{"amount"}};
     for (std::string& name : NamesOf(result.rows.column_names, result.rows.cols))
@@ -48,26 +50,40 @@ absl::Status Write(const Flags& flags, const client::ManipulateResult& result,
 }
 
 absl::Status Run(const Flags& flags) {
+  const auto picture = flags.picture.Wanted(flags.output);
+  if (!picture.ok()) return picture.status();
   auto reader = flags.input.Open();
   if (!reader.ok()) return reader.status();
   const client::Client client(flags.server.options);
-  client::ModelRef model = flags.model.model;
+  const auto model = client.GetModel(flags.model.model);
+  if (!model.ok()) return model.status();
   const auto split =
-      SplitFor(client, model, (*reader)->column_names(), (*reader)->cols(), flags.given.context);
+      ColumnSplit::For(*model, (*reader)->column_names(), (*reader)->cols(), flags.given.context);
   if (!split.ok()) return split.status();
+  ImageShape shape;
+  if (*picture) {
+    const auto chosen = flags.picture.ShapeFor(split->row_cols(), *model, (*reader)->image_shape());
+    if (!chosen.ok()) return chosen.status();
+    shape = *chosen;
+  }
   std::unique_ptr<TableWriter> writer;
   for (std::int64_t first = 0;;) {
     const auto piece = (*reader)->Read(kRowsPerPiece);
     if (!piece.ok()) return piece.status();
     if (piece->rows == 0) return writer ? writer->Close() : absl::OkStatus();
-    const auto result =
-        client.Manipulate(model, split->Rows(*piece), flags.options, split->Context(*piece));
+    const auto result = client.Manipulate({model->name(), model->version()}, split->Rows(*piece),
+                                          flags.options, split->Context(*piece));
     if (!result.ok()) {
       const auto detail = client::ErrorDetailOf(result.status());
       const bool of_rows = detail && detail->field() == "rows";
       return of_rows ? Locate(result.status(), **reader, first) : result.status();
     }
-    if (absl::Status status = Write(flags, *result, writer); !status.ok()) return status;
+    const absl::Status status =
+        *picture ? flags.picture.Write(flags.output, shape,
+                                       static_cast<int>(flags.options.amounts.size()), result->rows,
+                                       writer)
+                 : WriteTable(flags, *result, writer);
+    if (!status.ok()) return status;
     first += piece->rows;
   }
 }
@@ -80,6 +96,7 @@ void AddManipulateCommand(CLI::App& app, absl::Status& result) {
       "manipulate", "Move rows through latent space along an attribute of the model");
   flags->model.AddTo(*command);
   flags->input.AddTo(*command);
+  flags->input.AddRowsTo(*command);
   command->add_option("--attribute", flags->options.attribute, "Name of the attribute")
       ->type_name("NAME")
       ->required();
@@ -96,6 +113,8 @@ void AddManipulateCommand(CLI::App& app, absl::Status& result) {
   flags->given.AddTo(*command, "The conditions of all rows, instead of those in the file");
   flags->server.AddTo(*command);
   flags->output.AddTo(*command);
+  flags->picture.AddTo(*command, "default: that of the input's images, or of the model's",
+                       "default: a line for each row, an image for each amount");
   command->callback([flags, &result] { result = Run(*flags); });
 }
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "client/cli/io/png_writer.h"
 
 namespace millrace::cli {
 
@@ -27,29 +28,31 @@ void PictureFlags::AddTo(CLI::App& command, const std::string& image_default,
       ->group(kGroup);
 }
 
-absl::StatusOr<bool> PictureFlags::Wanted(const OutputFlags& output) const {
+absl::StatusOr<bool> PictureFlags::Wanted(const OutputFlags& output, bool shape_has_use) const {
   const bool wanted = output.format == Format::kAuto && absl::EndsWith(output.path, ".png");
-  if (!wanted && (shape || across > 0)) {
+  if (!wanted && ((shape && !shape_has_use) || across > 0)) {
     return absl::InvalidArgumentError(
         "--image and --across are for pictures; name an --output that ends in .png");
   }
   return wanted;
 }
 
-absl::StatusOr<ImageShape> PictureFlags::ShapeFor(int cols,
-                                                  const std::optional<ImageShape>& known) const {
-  const std::optional<ImageShape>& chosen = shape ? shape : known;
-  if (!chosen) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a picture needs the size of an image; name it with --image HxW or HxWxC, for "
-                     "the ",
-                     cols, " columns of the model"));
+absl::StatusOr<ImageShape> PictureFlags::ShapeFor(int cols, const v1::Model& model,
+                                                  const std::optional<ImageShape>& read) const {
+  std::optional<ImageShape> chosen = shape ? shape : read;
+  if (!chosen && model.flow().has_image()) {
+    const v1::ImageShape& image = model.flow().image();
+    chosen = {static_cast<int>(image.height()), static_cast<int>(image.width()),
+              static_cast<int>(image.channels())};
   }
-  if (chosen->cols() != cols) {
+  if (!chosen)
+    return absl::InvalidArgumentError(absl::StrCat("model ", model.name(),
+                                                   " does not tell the size of an image of ", cols,
+                                                   " numbers; name it with --image HxW or HxWxC"));
+  if (chosen->cols() != cols)
     return absl::InvalidArgumentError(absl::StrCat("images of ", ToText(*chosen), " have ",
-                                                   chosen->cols(), " numbers, the model has ", cols,
-                                                   " columns; name their size with --image"));
-  }
+                                                   chosen->cols(), " numbers, the rows ", cols,
+                                                   "; name their size with --image"));
   if (chosen->channels != 1 && chosen->channels != 3)
     return absl::InvalidArgumentError(absl::StrCat("images of ", ToText(*chosen), " have ",
                                                    chosen->channels,
@@ -57,11 +60,18 @@ absl::StatusOr<ImageShape> PictureFlags::ShapeFor(int cols,
   return *chosen;
 }
 
-std::optional<ImageShape> ShapeOf(const v1::Model& model) {
-  if (!model.flow().has_image()) return std::nullopt;
-  const v1::ImageShape& image = model.flow().image();
-  return ImageShape{static_cast<int>(image.height()), static_cast<int>(image.width()),
-                    static_cast<int>(image.channels())};
+absl::Status PictureFlags::Write(const OutputFlags& output, const ImageShape& images,
+                                 int default_across, const client::Table& rows,
+                                 std::unique_ptr<TableWriter>& writer) const {
+  if (rows.cols != images.cols())
+    return absl::InternalError(absl::StrCat("the server sent rows of ", rows.cols,
+                                            " columns for images of ", ToText(images)));
+  if (!writer) {
+    auto opened = OpenPngWriter(output.path, images, across > 0 ? across : default_across);
+    if (!opened.ok()) return opened.status();
+    writer = *std::move(opened);
+  }
+  return writer->Write(rows.values);
 }
 
 }  // namespace millrace::cli

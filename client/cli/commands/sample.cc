@@ -13,7 +13,6 @@
 #include "client/cli/commands/command.h"
 #include "client/cli/commands/condition_flags.h"
 #include "client/cli/commands/picture_flags.h"
-#include "client/cli/io/png_writer.h"
 
 namespace millrace::cli {
 namespace {
@@ -59,9 +58,8 @@ int RowColumns(const v1::Model& model) {
 }
 
 // A picture shows each condition's images in a line of its own, where there are several of both.
-int Across(const Flags& flags, const client::SampleOptions& options) {
-  if (flags.picture.across > 0 || options.context.rows < 2 || options.count < 2)
-    return flags.picture.across;
+int Across(const client::SampleOptions& options) {
+  if (options.context.rows < 2 || options.count < 2) return 0;
   return static_cast<int>(std::min<std::uint64_t>(options.count, 1 << 20));
 }
 
@@ -80,17 +78,16 @@ absl::Status Draw(const Flags& flags, const client::Client& client, const client
   std::unique_ptr<TableWriter> writer;
   std::uint64_t rows = 0;
   const auto sink = [&](const client::Table& drawn) -> absl::Status {
-    if ((options.context.cols > 0 || shape) &&
-        drawn.cols + options.context.cols != described.columns_size())
+    if (shape) return flags.picture.Write(flags.output, *shape, Across(options), drawn, writer);
+    const bool joins = options.context.cols > 0;
+    if (joins && drawn.cols + options.context.cols != described.columns_size())
       return absl::InternalError(
           absl::StrCat("the server sent samples of ", drawn.cols, " columns"));
-    const bool joins = options.context.cols > 0 && !shape;
     const client::Table chunk =
         joins ? Join(described, drawn, rows, options.context, options.count) : drawn;
     rows += static_cast<std::uint64_t>(drawn.rows);
     if (!writer) {
-      auto opened = shape ? OpenPngWriter(flags.output.path, *shape, Across(flags, options))
-                          : OpenOutput(flags, chunk);
+      auto opened = OpenOutput(flags, chunk);
       if (!opened.ok()) return opened.status();
       writer = *std::move(opened);
     }
@@ -122,7 +119,7 @@ absl::Status Run(const Flags& flags) {
   }
   std::optional<ImageShape> shape;
   if (*picture) {
-    const auto chosen = flags.picture.ShapeFor(RowColumns(described), ShapeOf(described));
+    const auto chosen = flags.picture.ShapeFor(RowColumns(described), described);
     if (!chosen.ok()) return chosen.status();
     shape = *chosen;
   }

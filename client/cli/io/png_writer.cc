@@ -16,12 +16,12 @@ namespace millrace::cli {
 namespace {
 
 constexpr int kGap = 2;
-constexpr unsigned char kGapGrey = 128;  // beside black and beside white
+constexpr unsigned char kGrey = 128;  // beside black and beside white
 constexpr std::int64_t kMostNumbers = 1 << 27;
 
 unsigned char ToByte(double value) {
-  if (!(value > 0)) return 0;  // NaN too
-  return static_cast<unsigned char>(std::lround(std::min(value, 255.0)));
+  if (std::isnan(value)) return kGrey;
+  return static_cast<unsigned char>(std::lround(std::clamp(value, 0.0, 255.0)));
 }
 
 class PngWriter : public TableWriter {
@@ -55,8 +55,7 @@ class PngWriter : public TableWriter {
 
  private:
   Picture Grid(const ImageShape& shape, std::int64_t count, std::int64_t across) const {
-    Picture grid{shape,
-                 std::vector<unsigned char>(static_cast<std::size_t>(shape.cols()), kGapGrey)};
+    Picture grid{shape, std::vector<unsigned char>(static_cast<std::size_t>(shape.cols()), kGrey)};
     const std::int64_t line = std::int64_t{shape_.width} * shape_.channels;
     auto from = pixels_.begin();
     for (std::int64_t i = 0; i < count; ++i) {

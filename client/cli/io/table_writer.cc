@@ -124,7 +124,7 @@ absl::StatusOr<std::unique_ptr<TableWriter>> OpenWriter(const std::string& path,
       return FileError(path, "compressed files and archives are read only");
   }
   if (format == Format::kAuto && absl::EndsWith(path, ".png"))
-    return FileError(path, "pictures are written by `sample` and `interpolate` only");
+    return FileError(path, "this command writes no pictures");
   if (format == Format::kAuto) format = FormatOf(path);
   auto output = Output::Open(path);
   if (!output.ok()) return output.status();

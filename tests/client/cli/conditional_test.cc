@@ -71,8 +71,8 @@ TEST_F(ConditionalCommands, TheFilesColumnsAreTakenApartByName) {
   const absl::Status status = Run("log-prob wave " + path + " --with-input");
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(asked_.version(), 3u) << "that was described";
-  EXPECT_THAT(asked_.column_names(), ElementsAre("y", "x"));
-  EXPECT_THAT(FromMatrix(asked_.rows())->values, ElementsAre(1, 3, 5, 7));
+  EXPECT_THAT(asked_.column_names(), ElementsAre("x", "y")) << "in the model's order";
+  EXPECT_THAT(FromMatrix(asked_.rows())->values, ElementsAre(3, 1, 7, 5));
   EXPECT_THAT(asked_.context_column_names(), ElementsAre("k", "c"));
   EXPECT_THAT(FromMatrix(asked_.context())->values, ElementsAre(2, 4, 6, 8));
   EXPECT_EQ(out_, "y,k,x,c,log_prob\n1,2,3,4,0\n5,6,7,8,1\n");

@@ -81,10 +81,12 @@ TEST_F(ImageCommands, SampleShowsEachConditionInALine) {
 
 TEST_F(ImageCommands, APictureNeedsASizeThatFits) {
   Serve(1);
-  EXPECT_THAT(Message("sample digits -n 1 -o " + Png()),
-              HasSubstr("name it with --image HxW or HxWxC, for the 4 columns of the model"));
+  EXPECT_THAT(
+      Message("sample digits -n 1 -o " + Png()),
+      HasSubstr("model digits does not tell the size of an image of 4 numbers; name it with "
+                "--image HxW or HxWxC"));
   EXPECT_THAT(Message("sample digits -n 1 --image 2x2x3 -o " + Png()),
-              HasSubstr("images of 2 x 2 x 3 have 12 numbers, the model has 4 columns"));
+              HasSubstr("images of 2 x 2 x 3 have 12 numbers, the rows 4"));
   EXPECT_THAT(Message("sample digits -n 1 --image 2x2 -o a.csv"), HasSubstr("ends in .png"));
   EXPECT_THAT(Message("sample digits -n 1 --across 2"), HasSubstr("ends in .png"));
   EXPECT_THAT(Message("sample digits -n 1 --image 2x2 --format csv -o " + Png()),
@@ -98,7 +100,7 @@ TEST_F(ImageCommands, APictureNeedsASizeThatFits) {
 TEST_F(ImageCommands, OtherCommandsWriteNoPictures) {
   const absl::Status status = Run("generate two-moons -n 3 -o " + Png(), false);
   EXPECT_EQ(ExitCode(status), 3);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("p.png: pictures are written by `sample`"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("p.png: this command writes no pictures"));
 }
 
 TEST_F(ImageCommands, InterpolateShowsAStrip) {
@@ -117,7 +119,7 @@ TEST_F(ImageCommands, InterpolateShowsAStrip) {
                                                   11, 12, 128, 128, 7, 8, 128, 128, 3, 4));
   ASSERT_TRUE(Run(run + " --image 1x4 --across 1").ok());
   EXPECT_EQ(ReadPng(Png())->shape, (ImageShape{7, 4, 1}));
-  EXPECT_THAT(Message(run + " --image 1x3"), HasSubstr("the model has 4 columns"));
+  EXPECT_THAT(Message(run + " --image 1x3"), HasSubstr("have 3 numbers, the rows 4"));
   const std::string table = folder_.Write("t.csv", "9,10,11,12\n1,2,3,4\n");
   EXPECT_THAT(Message("interpolate digits " + table + " -o " + Png()), HasSubstr("--image"));
   ASSERT_TRUE(Run("interpolate digits " + table + " --steps 3 --image 2x2 -o " + Png()).ok());

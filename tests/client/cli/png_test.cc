@@ -258,7 +258,7 @@ class Pictures : public Png {
 TEST_F(Pictures, RoundsAndClamps) {
   const double inf = std::numeric_limits<double>::infinity();
   const Picture picture = Show({-3, 0.49, 0.5, 254.6, 300, inf, -inf, std::nan("")}, {2, 4, 1});
-  EXPECT_THAT(picture.pixels, ElementsAre(0, 0, 1, 255, 255, 255, 0, 0));
+  EXPECT_THAT(picture.pixels, ElementsAre(0, 0, 1, 255, 255, 255, 0, 128));
 }
 
 TEST_F(Pictures, AGridIsAboutSquare) {

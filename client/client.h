@@ -228,7 +228,8 @@ class Client {
                                           const CallOptions& call = {}) const;
 
   // Publishes the model with one attribute vector more as its next version, which the reply names.
-  // One request, never repeated by itself.
+  // The rows are encoded in parts, each repeated as Encode is; the publication never is. What is
+  // wrong with a row is named in the fields rows_with and rows_without.
   absl::StatusOr<v1::CreateAttributeVectorResponse> CreateAttributeVector(
       const ModelRef& model, const std::string& attribute, const AttributeRows& rows,
       const CallOptions& call = {}) const;

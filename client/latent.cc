@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Client::Complete, CreateAttributeVector and Manipulate.
 #include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "client/client.h"
 #include "client/requests.h"
+#include "client/status.h"
 
 namespace millrace::client {
 namespace {
 
-// A completion takes thousands of evaluations, so fewer rows go into a request.
+// A completion takes thousands of evaluations, so fewer go into a request, and of images very few.
 constexpr std::int64_t kCompletions = 1024;
+constexpr std::int64_t kCompletedNumbers = 4096;
 
 // As many as `most` answers take, each row having `answers`.
 std::int64_t RowsOf(std::int64_t most, std::int64_t answers) {
@@ -33,6 +38,42 @@ absl::Status CheckAttributeRows(const AttributeRows& rows) {
   if (rows.context_with.rows > 0 && rows.context_without.rows > 0)
     status.Update(CheckNames(rows.context_with, rows.context_without));
   return status;
+}
+
+absl::Status UnlikeWidths(std::int64_t one, std::int64_t other) {
+  return absl::InternalError(
+      absl::StrCat("the server's replies to Encode have ", one, " columns, then ", other));
+}
+
+// Adds the share of `count` of `total` rows in the mean of latent points.
+absl::Status AddToMean(const v1::EncodeResponse& response, std::int64_t count, std::int64_t total,
+                       std::vector<double>& mean) {
+  Table latents;
+  if (absl::Status status = AppendRows("Encode", response.latents(), count, latents); !status.ok())
+    return status;
+  if (mean.empty()) mean.resize(static_cast<std::size_t>(latents.cols));
+  if (std::ssize(mean) != latents.cols) return UnlikeWidths(std::ssize(mean), latents.cols);
+  for (std::int64_t r = 0; r < count; ++r)
+    for (int c = 0; c < latents.cols; ++c)
+      mean[static_cast<std::size_t>(c)] += latents(r, c) / static_cast<double>(total);
+  return absl::OkStatus();
+}
+
+// The mean latent point of any number of rows. Sets the version to the one that answered.
+absl::StatusOr<std::vector<double>> MeanLatent(v1::DensityService::Stub& stub, ModelRef& model,
+                                               const Table& rows, const Table& context,
+                                               const ClientOptions& options,
+                                               const CallOptions& call) {
+  std::vector<double> mean;
+  const auto version =
+      InParts(stub, &v1::DensityService::Stub::Encode, RequestFor<v1::EncodeRequest>(model), rows,
+              context, RowsPerMessage(options, rows, context), options, call,
+              [&](const v1::EncodeResponse& response, std::int64_t count) {
+                return AddToMean(response, count, rows.rows, mean);
+              });
+  if (!version.ok()) return version.status();
+  model.version = *version;
+  return mean;
 }
 
 absl::Status AbsorbCompletions(const v1::CompleteResponse& response, std::int64_t count, bool drawn,
@@ -63,11 +104,13 @@ absl::StatusOr<CompleteResult> Client::Complete(const ModelRef& model, const Tab
   request.set_seed(options.seed);
   request.set_first_row(options.first_row);
   const std::int64_t copies = std::max(options.draws, 1);
+  const std::int64_t most = std::min({RowsPerMessage(options_, rows, context), kCompletions,
+                                      kCompletedNumbers / std::max(rows.cols, 1)});
   CompleteResult result;
   const auto version =
       InParts(*density_, &v1::DensityService::Stub::Complete, std::move(request), rows, context,
-              RowsOf(std::min(RowsPerMessage(options_, rows, context), kCompletions), copies),
-              options_, call, [&](const v1::CompleteResponse& response, std::int64_t count) {
+              RowsOf(most, copies), options_, call,
+              [&](const v1::CompleteResponse& response, std::int64_t count) {
                 return AbsorbCompletions(response, count * copies, options.draws > 0, result);
               });
   if (!version.ok()) return version.status();
@@ -79,20 +122,18 @@ absl::StatusOr<v1::CreateAttributeVectorResponse> Client::CreateAttributeVector(
     const ModelRef& model, const std::string& attribute, const AttributeRows& rows,
     const CallOptions& call) const {
   if (absl::Status status = CheckAttributeRows(rows); !status.ok()) return status;
-  auto request = RequestFor<v1::CreateAttributeVectorRequest>(model);
+  ModelRef used = model;
+  const auto with = MeanLatent(*density_, used, rows.with, rows.context_with, options_, call);
+  if (!with.ok()) return NamePart(with.status(), "with");
+  const auto without =
+      MeanLatent(*density_, used, rows.without, rows.context_without, options_, call);
+  if (!without.ok()) return NamePart(without.status(), "without");
+  if (with->size() != without->size()) return UnlikeWidths(std::ssize(*with), std::ssize(*without));
+  auto request = RequestFor<v1::CreateAttributeVectorRequest>(used);
   request.set_attribute(attribute);
-  *request.mutable_rows_with() = ToMatrix(rows.with, 0, rows.with.rows);
-  *request.mutable_rows_without() = ToMatrix(rows.without, 0, rows.without.rows);
-  *request.mutable_column_names() = {rows.with.column_names.begin(), rows.with.column_names.end()};
-  for (const auto& [context, field] :
-       {std::pair(&rows.context_with, &v1::CreateAttributeVectorRequest::mutable_context_with),
-        std::pair(&rows.context_without,
-                  &v1::CreateAttributeVectorRequest::mutable_context_without)}) {
-    if (context->rows == 0) continue;
-    *(request.*field)() = ToMatrix(*context, 0, context->rows);
-    *request.mutable_context_column_names() = {context->column_names.begin(),
-                                               context->column_names.end()};
-  }
+  for (std::size_t i = 0; i < with->size(); ++i) request.add_vector((*with)[i] - (*without)[i]);
+  request.set_vector_rows_with(static_cast<std::uint64_t>(rows.with.rows));
+  request.set_vector_rows_without(static_cast<std::uint64_t>(rows.without.rows));
   return Unary(*density_, &v1::DensityService::Stub::CreateAttributeVector, request, options_,
                call);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/status.h"
 
+#include <algorithm>
+
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 
@@ -51,6 +53,21 @@ absl::Status CountRowsFrom(std::int64_t first_row, const absl::Status& status) {
   absl::Status result(status.code(),
                       absl::StrCat(std::string(status.message()), " (row ", detail->row(),
                                    " of the whole table, which was sent in parts)"));
+  SetDetail(*detail, result);
+  return result;
+}
+
+absl::Status NamePart(const absl::Status& status, const std::string& part) {
+  std::optional<v1::ErrorDetail> detail = ErrorDetailOf(status);
+  if (!detail) return status;
+  std::string field = detail->field();
+  const std::size_t end = std::min(field.find('.'), field.size());
+  const std::string name = field.substr(0, end);
+  if (name != "rows" && name != "context") return status;
+  field.insert(end, absl::StrCat("_", part));
+  absl::Status result(status.code(),
+                      absl::StrCat(std::string(status.message()), " (of ", name, "_", part, ")"));
+  detail->set_field(field);
   SetDetail(*detail, result);
   return result;
 }

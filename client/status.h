@@ -25,6 +25,11 @@ absl::Status FromGrpc(const grpc::Status& status, const std::string& target);
 // the table's start, in the detail and in words at the end of the message.
 absl::Status CountRowsFrom(std::int64_t first_row, const absl::Status& status);
 
+// For a request about one of two tables of the caller's: says which, `name`_PART instead of `name`
+// as the field at fault, in the detail and in words at the end of the message. Other faults are
+// left as they are.
+absl::Status NamePart(const absl::Status& status, const std::string& part);
+
 }  // namespace millrace::client
 
 #endif  // MILLRACE_CLIENT_STATUS_H_

@@ -61,35 +61,45 @@ absl::Status NumberError(absl::string_view field, std::span<const double> values
                                                         .expected = std::string(expected)});
 }
 
-absl::Status CheckMove(const Density& density, std::span<const double> vector,
-                       std::span<const double> amounts) {
-  const auto finite = [](absl::string_view field, std::span<const double> values) {
-    for (std::size_t i = 0; i < values.size(); ++i)
-      if (!std::isfinite(values[i])) return NumberError(field, values, i, "a finite number");
-    return absl::OkStatus();
-  };
-  const int dim = density.model().columns.dim();
-  if (std::ssize(vector) != dim)
-    return InvalidArgument("vector", absl::StrCat(vector.size(), " numbers"),
-                           absl::StrCat(dim, ", the latent dimensions of the model"));
-  if (amounts.empty()) return InvalidArgument("amounts", "none", "at least 1");
-  MILLRACE_RETURN_IF_ERROR(finite("vector", vector));
-  return finite("amounts", amounts);
+absl::Status CheckFinite(absl::string_view field, std::span<const double> values) {
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (!std::isfinite(values[i])) return NumberError(field, values, i, "a finite number");
+  return absl::OkStatus();
+}
+
+absl::Status CheckName(absl::string_view name) {
+  if (!name.empty() && name.size() <= AttributeVector::kMaxNameBytes) return absl::OkStatus();
+  return InvalidArgument("attribute", name,
+                         absl::StrCat("a name of 1 to ", AttributeVector::kMaxNameBytes, " bytes"));
 }
 
 }  // namespace
 
-absl::Status CheckAttributeName(absl::string_view name) {
-  if (!name.empty() && name.size() <= AttributeVector::kMaxNameBytes) return absl::OkStatus();
-  return InvalidArgument("attribute", name,
-                         absl::StrCat("a name of 1 to ", AttributeVector::kMaxNameBytes, " bytes"));
+absl::Status CheckMayAdd(absl::string_view name, const Model& model) {
+  MILLRACE_RETURN_IF_ERROR(CheckName(name));
+  const bool known = std::ranges::any_of(
+      model.attributes, [&](const AttributeVector& attribute) { return attribute.name == name; });
+  if (known || model.attributes.size() < AttributeVector::kMaxOfModel) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kResourceExhausted,
+                   {.field = "attribute",
+                    .value = std::string(name),
+                    .expected = absl::StrCat("one of the ", AttributeVector::kMaxOfModel,
+                                             " that the model has, which are as many as can be")});
+}
+
+absl::Status CheckLatentVector(std::span<const double> vector, const Model& model) {
+  const int dim = model.columns.dim();
+  if (std::ssize(vector) != dim)
+    return InvalidArgument("vector", absl::StrCat(vector.size(), " numbers"),
+                           absl::StrCat(dim, ", the latent dimensions of the model"));
+  return CheckFinite("vector", vector);
 }
 
 absl::StatusOr<AttributeVector> ComputeAttribute(const Density& density, const std::string& name,
                                                  const LabelledRows& with,
                                                  const LabelledRows& without,
                                                  std::stop_token stop) {
-  MILLRACE_RETURN_IF_ERROR(CheckAttributeName(name));
+  MILLRACE_RETURN_IF_ERROR(CheckName(name));
   AttributeVector attribute{
       .name = name, .rows_with = with.rows.rows, .rows_without = without.rows.rows};
   MILLRACE_ASSIGN_OR_RETURN(attribute.vector, MeanLatent(density, with, "with", stop));
@@ -100,18 +110,12 @@ absl::StatusOr<AttributeVector> ComputeAttribute(const Density& density, const s
 }
 
 absl::Status AddAttribute(AttributeVector attribute, Model& model) {
+  MILLRACE_RETURN_IF_ERROR(CheckMayAdd(attribute.name, model));
   for (AttributeVector& known : model.attributes) {
     if (known.name != attribute.name) continue;
     known = std::move(attribute);
     return absl::OkStatus();
   }
-  if (model.attributes.size() >= AttributeVector::kMaxOfModel)
-    return MakeError(
-        absl::StatusCode::kResourceExhausted,
-        {.field = "attribute",
-         .value = attribute.name,
-         .expected = absl::StrCat("one of the ", AttributeVector::kMaxOfModel,
-                                  " that the model has, which are as many as can be")});
   model.attributes.push_back(std::move(attribute));
   return absl::OkStatus();
 }
@@ -134,7 +138,9 @@ absl::StatusOr<MovedRows> Manipulate(const Density& density, const NumberRows& r
                                      std::span<const double> vector,
                                      std::span<const double> amounts, std::stop_token stop,
                                      const NumberRows& context) {
-  MILLRACE_RETURN_IF_ERROR(CheckMove(density, vector, amounts));
+  MILLRACE_RETURN_IF_ERROR(CheckLatentVector(vector, density.model()));
+  if (amounts.empty()) return InvalidArgument("amounts", "none", "at least 1");
+  MILLRACE_RETURN_IF_ERROR(CheckFinite("amounts", amounts));
   MILLRACE_ASSIGN_OR_RETURN(const Rows<double> latent, density.Encode(rows, stop, context));
   const auto times = static_cast<std::int64_t>(amounts.size());
   Rows<double> points(latent.rows() * times, latent.cols());

@@ -25,8 +25,13 @@ struct LabelledRows {
   NumberRows context = {};
 };
 
-// INVALID_ARGUMENT unless `name` is one for an attribute.
-absl::Status CheckAttributeName(absl::string_view name);
+// Whether the model may have an attribute of this name. INVALID_ARGUMENT for a name that is none;
+// RESOURCE_EXHAUSTED where it has AttributeVector::kMaxOfModel, all of other names.
+absl::Status CheckMayAdd(absl::string_view name, const Model& model);
+
+// INVALID_ARGUMENT (field "vector") unless it is one of the model's latent space: dim finite
+// numbers.
+absl::Status CheckLatentVector(std::span<const double> vector, const Model& model);
 
 // The mean latent point of rows with the attribute less that of rows without. Errors as
 // Density::Encode's, the fields being rows_with and rows_without, context_with and context_without.
@@ -35,8 +40,7 @@ absl::StatusOr<AttributeVector> ComputeAttribute(const Density& density, const s
                                                  const LabelledRows& with,
                                                  const LabelledRows& without, std::stop_token stop);
 
-// Adds the attribute to the model, in place of one of its name. RESOURCE_EXHAUSTED beyond
-// AttributeVector::kMaxOfModel.
+// Adds the attribute to the model, in place of one of its name. As CheckMayAdd.
 absl::Status AddAttribute(AttributeVector attribute, Model& model);
 
 // NOT_FOUND naming the attribute and those that the model has.

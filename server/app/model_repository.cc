@@ -166,25 +166,27 @@ absl::Status ModelRepository::CheckMayPublish(const std::string& name) const {
                    found->second.message(), "); repair it and restart, or use another name"));
 }
 
+absl::Status ModelRepository::CheckMayPublishAfter(const ServedModel& base) const {
+  MILLRACE_RETURN_IF_ERROR(CheckMayPublish(base.name));
+  const absl::StatusOr<ModelHandle> latest = Get(base.name, 0);
+  if (latest.ok() && (*latest)->version == base.version) return absl::OkStatus();
+  return MakeError(absl::StatusCode::kAborted,
+                   {.field = "version",
+                    .value = absl::StrCat(base.version),
+                    .expected = absl::StrCat("the latest version of model ", base.name)});
+}
+
 absl::StatusOr<ModelHandle> ModelRepository::Publish(const std::string& name, Model model) {
-  return PublishIf(name, std::move(model), [] { return absl::OkStatus(); });
+  return PublishIf(name, std::move(model), [&] { return CheckMayPublish(name); });
 }
 
 absl::StatusOr<ModelHandle> ModelRepository::PublishAfter(const ServedModel& base, Model model) {
-  return PublishIf(base.name, std::move(model), [&]() -> absl::Status {
-    const absl::StatusOr<ModelHandle> latest = Get(base.name, 0);
-    if (latest.ok() && (*latest)->version == base.version) return absl::OkStatus();
-    return MakeError(absl::StatusCode::kAborted,
-                     {.field = "version",
-                      .value = absl::StrCat(base.version),
-                      .expected = absl::StrCat("the latest version of model ", base.name)});
-  });
+  return PublishIf(base.name, std::move(model), [&] { return CheckMayPublishAfter(base); });
 }
 
 // `check` is asked at once, and again when nothing else can be published any more.
 absl::StatusOr<ModelHandle> ModelRepository::PublishIf(const std::string& name, Model model,
                                                        absl::FunctionRef<absl::Status()> check) {
-  MILLRACE_RETURN_IF_ERROR(CheckMayPublish(name));
   MILLRACE_RETURN_IF_ERROR(check());
   auto served = std::make_shared<ServedModel>();
   served->name = name;

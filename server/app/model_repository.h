@@ -67,6 +67,8 @@ class ModelRepository {
   absl::StatusOr<ModelHandle> Publish(const std::string& name, Model model);
   // The same of a model made from `base`, under its name. ABORTED unless `base` is the latest of
   // its name that serves when the version is given out: else it would hide what came after `base`.
+  // CheckMayPublishAfter says whether that holds now.
+  absl::Status CheckMayPublishAfter(const ServedModel& base) const;
   absl::StatusOr<ModelHandle> PublishAfter(const ServedModel& base, Model model);
 
   // Deletes one version, or all when `version` is empty; returns their numbers, ascending.

@@ -51,6 +51,11 @@ absl::Status OfPart(const absl::Status& status, absl::string_view part) {
   return MakeError(status.code(), detail);
 }
 
+template <typename Request>
+std::span<const double> VectorOf(const Request& request) {
+  return {request.vector().data(), static_cast<std::size_t>(request.vector_size())};
+}
+
 // One of the two sets of rows of a CreateAttributeVectorRequest.
 struct Part {
   absl::string_view name;
@@ -76,6 +81,19 @@ absl::Status CheckPart(const v1::CreateAttributeVectorRequest& request, const Pa
   return OfPart(status, part.name);
 }
 
+// A vector that the caller computed, with the numbers of its rows.
+absl::Status CheckVector(const v1::CreateAttributeVectorRequest& request,
+                         const ServedModel& served) {
+  if (request.has_rows_with() || request.has_rows_without())
+    return InvalidArgument("vector", "given beside rows", "either rows or their vector");
+  for (const auto& [field, rows] :
+       {std::pair("vector_rows_with", request.vector_rows_with()),
+        std::pair("vector_rows_without", request.vector_rows_without())})
+    if (rows < 1 || rows > std::numeric_limits<std::int64_t>::max())
+      return InvalidArgument(field, absl::StrCat(rows), "a number of rows, at least 1");
+  return CheckLatentVector(VectorOf(request), served.density->model());
+}
+
 absl::StatusOr<QueryInput> ReadPart(const v1::CreateAttributeVectorRequest& request,
                                     const Part& part, const ServedModel& served) {
   QueryInput input;
@@ -83,6 +101,25 @@ absl::StatusOr<QueryInput> ReadPart(const v1::CreateAttributeVectorRequest& requ
   MILLRACE_ASSIGN_OR_RETURN(input.context,
                             ReadContext(part.context, request.context_column_names(), served));
   return input;
+}
+
+absl::StatusOr<AttributeVector> AttributeOf(const v1::CreateAttributeVectorRequest& request,
+                                            const ServedModel& served,
+                                            const std::stop_token& stop) {
+  if (const std::span<const double> vector = VectorOf(request); !vector.empty())
+    return AttributeVector{
+        .name = request.attribute(),
+        .vector = {vector.begin(), vector.end()},
+        .rows_with = static_cast<std::int64_t>(request.vector_rows_with()),
+        .rows_without = static_cast<std::int64_t>(request.vector_rows_without())};
+  MILLRACE_ASSIGN_OR_RETURN(const QueryInput with, ReadPart(request, WithPart(request), served));
+  MILLRACE_ASSIGN_OR_RETURN(const QueryInput without,
+                            ReadPart(request, WithoutPart(request), served));
+  absl::StatusOr<AttributeVector> attribute = ComputeAttribute(
+      *served.density, request.attribute(), {with.rows.view(), with.context.view()},
+      {without.rows.view(), without.context.view()}, stop);
+  if (!attribute.ok()) return WithDefaultField(std::move(attribute).status(), "rows_with");
+  return attribute;
 }
 
 }  // namespace
@@ -142,8 +179,7 @@ absl::StatusOr<QuerySize> CheckQuery(const v1::ManipulateRequest& request,
 absl::Status Answer(const v1::ManipulateRequest& request, const ServedModel& served,
                     const std::stop_token& stop, v1::ManipulateResponse* response) {
   MILLRACE_ASSIGN_OR_RETURN(const QueryInput input, ReadInput(request, served));
-  std::span<const double> vector(request.vector().data(),
-                                 static_cast<std::size_t>(request.vector_size()));
+  std::span<const double> vector = VectorOf(request);
   if (vector.empty()) {
     MILLRACE_ASSIGN_OR_RETURN(const AttributeVector* attribute,
                               FindAttribute(served.density->model(), request.attribute()));
@@ -163,7 +199,11 @@ absl::Status Answer(const v1::ManipulateRequest& request, const ServedModel& ser
 
 absl::StatusOr<QuerySize> CheckQuery(const v1::CreateAttributeVectorRequest& request,
                                      const ServedModel& served, const Limits& limits) {
-  MILLRACE_RETURN_IF_ERROR(CheckAttributeName(request.attribute()));
+  MILLRACE_RETURN_IF_ERROR(CheckMayAdd(request.attribute(), served.density->model()));
+  if (!request.vector().empty()) {
+    MILLRACE_RETURN_IF_ERROR(CheckVector(request, served));
+    return QuerySize{.writes = true};
+  }
   MILLRACE_RETURN_IF_ERROR(CheckPart(request, WithPart(request), served, limits));
   MILLRACE_RETURN_IF_ERROR(CheckPart(request, WithoutPart(request), served, limits));
   const std::int64_t rows =
@@ -176,16 +216,11 @@ absl::StatusOr<QuerySize> CheckQuery(const v1::CreateAttributeVectorRequest& req
 absl::Status Answer(const v1::CreateAttributeVectorRequest& request, const ServedModel& served,
                     ModelRepository& repository, const std::stop_token& stop,
                     v1::CreateAttributeVectorResponse* response) {
-  MILLRACE_ASSIGN_OR_RETURN(const QueryInput with, ReadPart(request, WithPart(request), served));
-  MILLRACE_ASSIGN_OR_RETURN(const QueryInput without,
-                            ReadPart(request, WithoutPart(request), served));
-  absl::StatusOr<AttributeVector> attribute = ComputeAttribute(
-      *served.density, request.attribute(), {with.rows.view(), with.context.view()},
-      {without.rows.view(), without.context.view()}, stop);
-  if (!attribute.ok()) return WithDefaultField(std::move(attribute).status(), "rows_with");
-  WriteAttribute(*attribute, response->mutable_attribute());
+  MILLRACE_RETURN_IF_ERROR(repository.CheckMayPublishAfter(served));
+  MILLRACE_ASSIGN_OR_RETURN(AttributeVector attribute, AttributeOf(request, served, stop));
+  WriteAttribute(attribute, response->mutable_attribute());
   Model model = served.density->model();
-  MILLRACE_RETURN_IF_ERROR(AddAttribute(*std::move(attribute), model));
+  MILLRACE_RETURN_IF_ERROR(AddAttribute(std::move(attribute), model));
   MILLRACE_ASSIGN_OR_RETURN(const ModelHandle published,
                             repository.PublishAfter(served, std::move(model)));
   response->set_name(published->name);

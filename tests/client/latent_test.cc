@@ -9,11 +9,13 @@
 #include <vector>
 
 #include "client/client.h"
+#include "client/status.h"
 #include "tests/client/fake_server.h"
 
 namespace millrace::client {
 namespace {
 
+using ::testing::DoubleNear;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -63,6 +65,19 @@ TEST(Complete, CarriesOptionsAndAnswersInParts) {
   }
 }
 
+TEST(Complete, FewImagesGoIntoARequest) {
+  FakeServer server;
+  std::vector<std::uint32_t> counts;
+  server.complete = [&](auto&, const auto& request, auto& response) {
+    counts.push_back(request.rows().rows());
+    AddRows(Counting(request.rows().rows(), 784), response);
+    for (std::uint32_t i = 0; i < request.rows().rows(); ++i) response.add_converged(true);
+    return grpc::Status::OK;
+  };
+  EXPECT_TRUE(server.Connect().Complete({"digits"}, Counting(8, 784)).ok());
+  EXPECT_THAT(counts, ElementsAre(5, 3));
+}
+
 TEST(Complete, AReplyThatContradictsItselfIsInternal) {
   FakeServer server;
   server.complete = [&](auto&, const auto&, auto& response) {
@@ -74,40 +89,106 @@ TEST(Complete, AReplyThatContradictsItselfIsInternal) {
   EXPECT_THAT(std::string(result.status().message()), HasSubstr("converged"));
 }
 
-TEST(CreateAttributeVector, CarriesBothSidesAndIsNotRepeated) {
-  FakeServer server;
-  v1::CreateAttributeVectorRequest seen;
-  server.create_attribute_vector = [&](auto&, const auto& request, auto& response) {
-    seen = request;
-    response.set_version(4);
+// Against a server where latent points are the rows, and the version is 4.
+class CreateAttributeVector : public ::testing::Test {
+ protected:
+  CreateAttributeVector() {
+    server_.encode = [this](auto&, const auto& request, auto& response) {
+      encoded_.push_back(request);
+      *response.mutable_latents() = request.rows();
+      response.set_version(4);
+      return grpc::Status::OK;
+    };
+    server_.create_attribute_vector = [this](auto&, const auto& request, auto& response) {
+      created_ = request;
+      response.set_version(5);
+      return grpc::Status::OK;
+    };
+  }
+  FakeServer server_;
+  std::vector<v1::EncodeRequest> encoded_;
+  v1::CreateAttributeVectorRequest created_;
+};
+
+const AttributeRows kAttributeRows{.with = {{"x", "y"}, 3, 2, {1, 10, 2, 20, 6, 60}},
+                                   .without = {{"x", "y"}, 1, 2, {4, 5}},
+                                   .context_with = {{"c"}, 3, 1, {7, 8, 9}},
+                                   .context_without = {{"c"}, 1, 1, {6}}};
+
+TEST_F(CreateAttributeVector, IsTheDifferenceOfMeansOfWhatIsEncodedInParts) {
+  const auto reply = server_.Connect({.request_rows = 2})
+                         .CreateAttributeVector({"moons"}, "upper", kAttributeRows);
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(reply->version(), 5u);
+  EXPECT_EQ(created_.attribute(), "upper");
+  EXPECT_EQ(created_.version(), 4u) << "the one whose latent space it is";
+  EXPECT_THAT(created_.vector(), ElementsAre(DoubleNear(-1, 1e-12), DoubleNear(25, 1e-12)));
+  EXPECT_EQ(created_.vector_rows_with(), 3u);
+  EXPECT_EQ(created_.vector_rows_without(), 1u);
+  EXPECT_FALSE(created_.has_rows_with());
+  ASSERT_EQ(encoded_.size(), 3u);
+  EXPECT_EQ(encoded_[0].version(), 0u);
+  EXPECT_THAT(encoded_[0].column_names(), ElementsAre("x", "y"));
+  EXPECT_THAT(FromMatrix(encoded_[1].rows())->values, ElementsAre(6, 60));
+  EXPECT_THAT(FromMatrix(encoded_[1].context())->values, ElementsAre(9));
+  EXPECT_EQ(encoded_[2].version(), 4u);
+  EXPECT_THAT(FromMatrix(encoded_[2].context())->values, ElementsAre(6));
+  EXPECT_THAT(encoded_[2].context_column_names(), ElementsAre("c"));
+}
+
+TEST_F(CreateAttributeVector, NamesTheSideAndRowAtFault) {
+  server_.encode = [&](auto&, const auto& request, auto& response) {
+    if (FromMatrix(request.rows())->values[0] == 6.0) return BadRow(0);
+    *response.mutable_latents() = request.rows();
     return grpc::Status::OK;
   };
-  const AttributeRows rows{.with = {{"x"}, 2, 1, {1, 2}},
-                           .without = {{"x"}, 1, 1, {3}},
-                           .context_with = {{"c"}, 1, 1, {5}},
-                           .context_without = {{"c"}, 1, 1, {6}}};
-  const auto created = server.Connect().CreateAttributeVector({"moons", 3}, "upper", rows);
-  ASSERT_TRUE(created.ok()) << created.status();
-  EXPECT_EQ(created->version(), 4u);
-  EXPECT_EQ(seen.attribute(), "upper");
-  EXPECT_EQ(seen.version(), 3u);
-  EXPECT_THAT(FromMatrix(seen.rows_with())->values, ElementsAre(1, 2));
-  EXPECT_THAT(FromMatrix(seen.rows_without())->values, ElementsAre(3));
-  EXPECT_THAT(FromMatrix(seen.context_with())->values, ElementsAre(5));
-  EXPECT_THAT(FromMatrix(seen.context_without())->values, ElementsAre(6));
-  EXPECT_THAT(seen.context_column_names(), ElementsAre("c"));
+  const auto with = server_.Connect({.request_rows = 2})
+                        .CreateAttributeVector({"moons"}, "upper", kAttributeRows)
+                        .status();
+  EXPECT_EQ(ErrorDetailOf(with)->field(), "rows_with");
+  EXPECT_EQ(ErrorDetailOf(with)->row(), 2u);
+  EXPECT_THAT(std::string(with.message()), HasSubstr("(of rows_with)"));
+  AttributeRows turned = kAttributeRows;
+  std::swap(turned.with, turned.without);
+  turned.context_with = turned.context_without = {};
+  const auto without = server_.Connect().CreateAttributeVector({"moons"}, "upper", turned).status();
+  EXPECT_TRUE(without.ok()) << "6 is not the first of a request";
+  turned.without.values[0] = 6;
+  EXPECT_EQ(
+      ErrorDetailOf(server_.Connect().CreateAttributeVector({"moons"}, "upper", turned).status())
+          ->field(),
+      "rows_without");
+  EXPECT_EQ(NamePart(absl::AbortedError("late"), "with"), absl::AbortedError("late"));
+}
 
-  server.create_attribute_vector = [](auto&, const auto&, auto&) {
+TEST_F(CreateAttributeVector, IsNotRepeatedAndWantsTheSameColumns) {
+  server_.create_attribute_vector = [](auto&, const auto&, auto&) {
     return grpc::Status(grpc::StatusCode::UNAVAILABLE, "busy");
   };
-  server.calls = 0;
-  EXPECT_FALSE(server.Connect().CreateAttributeVector({"moons"}, "upper", rows).ok());
-  EXPECT_EQ(server.calls, 1);
-  AttributeRows other = rows;
-  other.without.column_names = {"y"};
+  EXPECT_FALSE(server_.Connect().CreateAttributeVector({"moons"}, "upper", kAttributeRows).ok());
+  EXPECT_EQ(server_.calls, 3);
+  AttributeRows other = kAttributeRows;
+  other.without.column_names = {"x", "z"};
   EXPECT_TRUE(absl::IsInvalidArgument(
-      server.Connect().CreateAttributeVector({"moons"}, "upper", other).status()));
-  EXPECT_EQ(server.calls, 1);
+      server_.Connect().CreateAttributeVector({"moons"}, "upper", other).status()));
+  EXPECT_EQ(server_.calls, 3);
+}
+
+TEST_F(CreateAttributeVector, RepliesOfUnlikeWidthsAreInternal) {
+  for (const std::size_t odd : {1u, 2u}) {  // within a side, between the sides
+    encoded_.clear();
+    server_.encode = [&](auto&, const auto& request, auto& response) {
+      encoded_.push_back(request);
+      const int cols = encoded_.size() == odd + 1 ? 3 : 2;
+      const Table latents = Counting(request.rows().rows(), cols);
+      *response.mutable_latents() = ToMatrix(latents, 0, latents.rows);
+      return grpc::Status::OK;
+    };
+    const auto reply = server_.Connect({.request_rows = 2})
+                           .CreateAttributeVector({"moons"}, "upper", kAttributeRows);
+    EXPECT_EQ(reply.status(),
+              absl::InternalError("the server's replies to Encode have 2 columns, then 3"));
+  }
 }
 
 TEST(Manipulate, CarriesTheVectorAndAnswers) {

@@ -80,6 +80,13 @@ TEST_F(Commands, OtherCommandsTakeNoMissingValues) {
 class AttributeCommand : public Commands {
  protected:
   AttributeCommand() {
+    // Latent points are the rows.
+    server_.encode = [this](auto&, const auto& request, auto& response) {
+      sides_.push_back(request);
+      *response.mutable_latents() = request.rows();
+      response.set_version(3);
+      return grpc::Status::OK;
+    };
     server_.create_attribute_vector = [this](auto&, const auto& request, auto& response) {
       seen_ = request;
       response.set_name(request.name());
@@ -89,6 +96,11 @@ class AttributeCommand : public Commands {
       return grpc::Status::OK;
     };
   }
+  // The rows of the attribute command just run, with the attribute (0) and without (1).
+  std::vector<double> Side(std::size_t side) {
+    return FromMatrix(sides_[sides_.size() - 2 + side].rows())->values;
+  }
+  std::vector<v1::EncodeRequest> sides_;
   v1::CreateAttributeVectorRequest seen_;
 };
 
@@ -98,19 +110,22 @@ TEST_F(AttributeCommand, TakesTwoFiles) {
   ASSERT_TRUE(Run("attribute moons upper " + with + " --without " + without).ok());
   EXPECT_EQ(out_, "model moons version 4\nattribute upper, 2 rows with it, 1 without, length 5\n");
   EXPECT_EQ(seen_.version(), 3u);
-  EXPECT_THAT(FromMatrix(seen_.rows_with())->values, ElementsAre(1, 2, 3, 4));
-  EXPECT_THAT(FromMatrix(seen_.rows_without())->values, ElementsAre(5, 6));
-  EXPECT_THAT(seen_.column_names(), ElementsAre("x", "y"));
+  EXPECT_THAT(Side(0), ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(Side(1), ElementsAre(5, 6));
+  EXPECT_THAT(seen_.vector(), ElementsAre(2 - 5, 3 - 6));
+  EXPECT_THAT(sides_[0].column_names(), ElementsAre("x", "y"));
 }
 
 TEST_F(AttributeCommand, TakesALabelColumn) {
   const std::string path = folder_.Write("t.csv", "x,digit,y\n1,8,2\n3,0,4\n5,1,6\n");
   ASSERT_TRUE(Run("attribute moons eight " + path + " --label digit --equals 8").ok());
-  EXPECT_THAT(FromMatrix(seen_.rows_with())->values, ElementsAre(1, 2));
-  EXPECT_THAT(FromMatrix(seen_.rows_without())->values, ElementsAre(3, 4, 5, 6));
-  EXPECT_THAT(seen_.column_names(), ElementsAre("x", "y"));
+  EXPECT_THAT(Side(0), ElementsAre(1, 2));
+  EXPECT_THAT(Side(1), ElementsAre(3, 4, 5, 6));
+  EXPECT_THAT(sides_[0].column_names(), ElementsAre("x", "y"));
+  ASSERT_TRUE(Run("attribute moons eight " + path + " --label digit --rows :2").ok());
+  EXPECT_THAT(Side(1), ElementsAre(3, 4));
   ASSERT_TRUE(Run("attribute moons any " + path + " --label 1").ok());
-  EXPECT_THAT(FromMatrix(seen_.rows_with())->values, ElementsAre(1, 2, 5, 6));
+  EXPECT_THAT(Side(0), ElementsAre(1, 2, 5, 6));
   const absl::Status all = Run("attribute moons two " + path + " --label digit --equals 2");
   EXPECT_THAT(std::string(all.message()), HasSubstr("0 have the attribute, 3 have it not"));
 }
@@ -123,8 +138,11 @@ TEST_F(AttributeCommand, WantsOneWayToTellRowsApart) {
 }
 
 TEST_F(AttributeCommand, AServersErrorNamesTheLineOfItsFile) {
-  server_.create_attribute_vector = [](auto&, const auto&, auto&) {
-    return client::BadRow(1, "rows_without");
+  server_.encode = [this](auto&, const auto& request, auto& response) {
+    sides_.push_back(request);
+    if (sides_.size() % 2 == 0) return client::BadRow(1);
+    *response.mutable_latents() = request.rows();
+    return grpc::Status::OK;
   };
   const std::string path = folder_.Write("t.csv", "x,y,l\n1,2,0\n3,4,1\n5,6,0\n");
   EXPECT_THAT(std::string(Run("attribute moons a " + path + " --label l").message()),

@@ -192,6 +192,60 @@ TEST_F(LatentTest, AnAttributeIsPublishedAsANewVersionOfTheSameDensity) {
   EXPECT_EQ(Move(server_, earlier).error_code(), StatusCode::NOT_FOUND);
 }
 
+TEST_F(LatentTest, AVectorFromWhatEncodeAnswersIsTheSame) {
+  v1::CreateAttributeVectorResponse of_rows, of_vector;
+  ASSERT_TRUE(Create(
+                  server_, [](auto&) {}, &of_rows)
+                  .ok());
+  const auto mean_of = [&](const v1::Matrix& rows) {
+    v1::EncodeRequest request;
+    request.set_name("small");
+    *request.mutable_rows() = rows;
+    grpc::ClientContext context;
+    v1::EncodeResponse response;
+    EXPECT_TRUE(server_.density().Encode(&context, request, &response).ok());
+    const std::vector<double> latents = Values(response.latents());
+    std::vector<double> mean(response.latents().cols());
+    for (std::size_t i = 0; i < latents.size(); ++i)
+      mean[i % mean.size()] += latents[i] / response.latents().rows();
+    return mean;
+  };
+  const auto given = [&](v1::CreateAttributeVectorRequest& request) {
+    const std::vector<double> with = mean_of(request.rows_with());
+    const std::vector<double> without = mean_of(request.rows_without());
+    for (std::size_t i = 0; i < with.size(); ++i) request.add_vector(with[i] - without[i]);
+    request.clear_rows_with();
+    request.clear_rows_without();
+    request.set_vector_rows_with(2);
+    request.set_vector_rows_without(5);
+  };
+  const grpc::Status status = Create(server_, given, &of_vector);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(of_vector.version(), 3U);
+  EXPECT_EQ(of_vector.attribute().DebugString(), of_rows.attribute().DebugString());
+  EXPECT_EQ(Describe(3).attributes(0).DebugString(), of_rows.attribute().DebugString());
+}
+
+TEST_F(LatentTest, WhatForbidsAnAttributeIsSeenBeforeAnythingIsComputed) {
+  // Rows that would be refused when computing.
+  const auto spoilt = [](v1::CreateAttributeVectorRequest& request) {
+    *request.mutable_rows_with() = MakeMatrix(1, 4, {NAN, 10, 7, 0.5});
+  };
+  for (int i = 0; i < AttributeVector::kMaxOfModel; ++i) {
+    const std::string name = "a" + std::to_string(i);
+    ASSERT_TRUE(Create(server_, [&](auto& r) { r.set_attribute(name); }).ok());
+  }
+  const grpc::Status full = Create(server_, spoilt);
+  EXPECT_EQ(full.error_code(), StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(DetailOf(full).field(), "attribute");
+  EXPECT_TRUE(Create(server_, [](auto& r) { r.set_attribute("a7"); }).ok()) << "in its place";
+  const grpc::Status late = Create(server_, [&](auto& r) {
+    spoilt(r);
+    r.set_version(1);
+  });
+  EXPECT_EQ(late.error_code(), StatusCode::ABORTED);
+}
+
 TEST_F(LatentTest, OnlyTheLatestVersionGetsAnAttribute) {
   ASSERT_TRUE(Create(server_).ok());
   const grpc::Status late = Create(server_, [](auto& r) { r.set_version(1); });
@@ -251,6 +305,17 @@ TEST(BadLatentInput, CreateAttributeVector) {
     return BadCall{what, code, field, [spoil](auto& s) { return Create(s, spoil); }};
   };
   constexpr auto kInvalid = StatusCode::INVALID_ARGUMENT;
+  const auto vector = [&](const std::string& what, const std::string& field,
+                          const Spoil<v1::CreateAttributeVectorRequest>& spoil) {
+    return bad("a vector " + what, kInvalid, field, [spoil](auto& r) {
+      r.clear_rows_with();
+      r.clear_rows_without();
+      for (const double v : {1.0, 0.0, -0.5}) r.add_vector(v);
+      r.set_vector_rows_with(1);
+      r.set_vector_rows_without(1);
+      spoil(r);
+    });
+  };
   ExpectRefused({
       bad("no name", kInvalid, "attribute", [](auto& r) { r.clear_attribute(); }),
       bad("a long name", kInvalid, "attribute",
@@ -267,6 +332,12 @@ TEST(BadLatentInput, CreateAttributeVector) {
           [](auto& r) {
             *r.mutable_rows_with() = MakeMatrix(1, 3, {0, 10, 7});
           }),
+      bad("a vector beside rows", kInvalid, "vector", [](auto& r) { r.add_vector(1); }),
+      vector("of another size", "vector", [](auto& r) { r.add_vector(1); }),
+      vector("with infinity", "vector", [](auto& r) { r.set_vector(1, INFINITY); }),
+      vector("of no rows", "vector_rows_with", [](auto& r) { r.set_vector_rows_with(0); }),
+      vector("of -1 rows", "vector_rows_without",
+             [](auto& r) { r.set_vector_rows_without(~0ULL); }),
       bad("a superfluous context", kInvalid, "context_without",
           [](auto& r) { *r.mutable_context_without() = MakeMatrix(1, 1, {0}); }),
   });

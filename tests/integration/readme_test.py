@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every command of README.md works and prints what README.md says, numbers aside.
+"""Every console command of README.md works and prints what README.md says, numbers aside.
+
+The commands in its text are for readme_commands_test.py.
 
 A ```console block holds commands, `$ command`, each followed by what it prints: all of it, or with
 `...` for lines left out; nothing where nothing is shown. Numbers and the width of gaps may differ.

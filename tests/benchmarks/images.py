@@ -106,10 +106,10 @@ def draw(server, path, name, known):
     for kind, those in (("thin", order[:tenth]), ("thick", order[-tenth:])):
         np.save(OUT / f"{kind}.npy", known[those].reshape(-1, 28, 28))
     server.tool("attribute", name, "thickness", OUT / "thick.npy", "--without", OUT / "thin.npy")
-    server.tool("manipulate", name, path, "--rows", SHOWN, "--attribute", "thickness", "--amount",
-                "-2,-1,0,1,2", *size, "-o", OUT / f"{name}-thickness.png")
-    server.tool("complete", name, path, "--rows", SHOWN, "--missing", "14:,", "--draws", 5, "--seed",
-                1, "--timeout", "30m", *size, "-o", OUT / f"{name}-completed.png")
+    server.tool("manipulate", name, path, "--rows", SHOWN, "--attribute", "thickness",
+                "--amount=-1,-0.5,0,0.5,1", *size, "-o", OUT / f"{name}-thickness.png")
+    server.tool("complete", name, path, "--rows", SHOWN, "--missing", "14:28,0:28", "--draws", 5,
+                "--seed", 1, "--timeout", "30m", *size, "-o", OUT / f"{name}-completed.png")
 
 
 def score(models, of_bins, rows):

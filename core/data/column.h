@@ -35,7 +35,8 @@ struct ColumnSpec {
 //
 // The density of a discrete column is constant over a bin: P(lattice point) / bin_width. Bins are
 // bin_width wide and centred on their points; the outermost ones within bounds reach to the bound,
-// so that no mass lies outside the lattice.
+// so that no mass lies outside the lattice. Where it is known where the lattice ends (pixels), they
+// do not: what a flow puts beyond counts for nothing.
 //
 // A continuous column with bin_width > 0 is tied: one value (or few) is repeated so often that its
 // true density there is infinite, but no lattice holds all values (say 60 % zeros and real numbers

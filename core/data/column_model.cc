@@ -68,12 +68,12 @@ absl::Status CheckColumn(const Column& c, std::size_t index) {
 double PixelMargin(std::span<const ColumnSpec> specs, RowsView<const double> rows) {
   constexpr double kMargin = 0.05, kMarginOfExtremes = 1e-6, kManyExtremes = 0.05;
   std::int64_t pixels = 0, extremes = 0;
-  for (std::int64_t r = 0; r < rows.rows; ++r)
-    for (int c = 0; c < rows.cols; ++c) {
-      if (specs[c].type != ColumnType::kPixel) continue;
-      ++pixels;
+  for (int c = 0; c < rows.cols; ++c) {
+    if (specs[c].type != ColumnType::kPixel || specs[c].role == ColumnRole::kCondition) continue;
+    pixels += rows.rows;
+    for (std::int64_t r = 0; r < rows.rows; ++r)
       extremes += rows(r, c) == 0.0 || rows(r, c) == 255.0;
-    }
+  }
   const bool many = static_cast<double>(extremes) > kManyExtremes * static_cast<double>(pixels);
   return many ? kMarginOfExtremes : kMargin;
 }

@@ -29,8 +29,8 @@ Slice ParameterLayout::AddStatistic(std::string name, int rows, int cols) {
 ParameterLayout::Normalised ParameterLayout::AddNormalised(std::string name, std::string gain_name,
                                                            int rows, int cols) {
   const std::size_t index = entries_.size();
-  const Slice direction = Add(std::move(name), rows, cols, /*decays=*/true);
-  const Slice gain = Add(std::move(gain_name), 1, rows, /*decays=*/false);
+  const Slice direction = Add(std::move(name), rows, cols, /*decays=*/false);
+  const Slice gain = Add(std::move(gain_name), 1, rows, /*decays=*/true);
   entries_[index].gain = gain;
   return {direction, gain};
 }

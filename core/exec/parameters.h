@@ -44,7 +44,7 @@ class ParameterLayout {
   // `rows` x `cols` parameters, padded so that the next entry starts on a cache line.
   Slice Add(std::string name, int rows, int cols, bool decays);
   Slice AddStatistic(std::string name, int rows, int cols);
-  // Weights that decay, and behind them their gains, which do not.
+  // Weights, and behind them their gains, which decay.
   struct Normalised {
     Slice direction, gain;
   };

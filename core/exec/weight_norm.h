@@ -30,7 +30,7 @@ void NormaliseWeights(const ParameterLayout& layout, std::span<T> parameters) {
       const std::span<T> row = parameters.subspan(entry.slice.place(r, 0), entry.slice.cols);
       const double norm = NormOf<T>(row);
       const double gain = parameters[entry.gain->place(0, r)];
-      for (T& v : row) v = norm > 0.0 ? static_cast<T>(gain * (v / norm)) : T{0};
+      for (T& v : row) v = norm == 0.0 ? T{0} : static_cast<T>(gain * (v / norm));
     }
   }
 }

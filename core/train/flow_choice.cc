@@ -130,8 +130,7 @@ absl::StatusOr<StackSpec> ChooseImageStack(const StackChoice& choice, const Imag
   stack.levels = choice.levels.value_or(stack.levels);
   stack.additive = choice.additive.value_or(stack.additive);
   ChooseNetwork(choice, stack);
-  stack.weight_norm =
-      choice.weight_norm.value_or(stack.residual && architecture == Architecture::kRealNvpImage);
+  stack.weight_norm = choice.weight_norm.value_or(false);
   stack.act_norm = choice.act_norm.value_or(stack.act_norm && !choice.batch_norm.value_or(false));
   stack.batch_norm = choice.batch_norm.value_or(stack.batch_norm);
   return stack;

@@ -31,7 +31,7 @@ struct StackChoice {
   std::optional<int> width = std::nullopt;
   std::optional<int> levels = std::nullopt;  // of images
   std::optional<bool> additive = std::nullopt;
-  std::optional<bool> weight_norm = std::nullopt;  // by default of RealNVP's residual networks
+  std::optional<bool> weight_norm = std::nullopt;
   friend bool operator==(const StackChoice&, const StackChoice&) = default;
 };
 

@@ -135,9 +135,10 @@ class Training {
 
   RowKind Kind() const {
     if (model_->spec.image) return RowKind::kImages;
-    const bool pixels = std::ranges::any_of(
-        request_.columns, [](const ColumnSpec& spec) { return spec.type == ColumnType::kPixel; });
-    return pixels ? RowKind::kPixels : RowKind::kTable;
+    const bool pixels = std::ranges::all_of(request_.columns, [](const ColumnSpec& spec) {
+      return spec.type == ColumnType::kPixel || spec.role == ColumnRole::kCondition;
+    });
+    return pixels && !request_.columns.empty() ? RowKind::kPixels : RowKind::kTable;
   }
 
   absl::Status FitFlow() {

@@ -166,7 +166,8 @@ TEST_F(WeightNormTest, StartingRowsGoThroughWhatIsServed) {
   for (int i = 0; i < kRows * kDim; ++i) ASSERT_EQ(advanced.data()[i], z.data()[i]) << i;
 }
 
-TEST_F(WeightNormTest, GainsDoNotDecay) {
+// A direction's length has no effect.
+TEST_F(WeightNormTest, GainsDecayAndDirectionsDoNot) {
   const TrainState before = RandomState();
   const auto session = *backend_->StartTraining(flow_, before);
   session->ComputeGradient(x_.view(), {});
@@ -174,6 +175,8 @@ TEST_F(WeightNormTest, GainsDoNotDecay) {
   session->Step({.learning_rate = 1e-6, .weight_decay = 1e5});
   const TrainState after = session->Save();
   for (const auto& entry : flow_->layout().entries()) {
+    if (entry.gain) EXPECT_FALSE(entry.decays) << entry.name;
+    if (entry.name.ends_with(".gain")) EXPECT_TRUE(entry.decays) << entry.name;
     const float kept = entry.decays ? 0.9f : 1.0f;
     for (int r = 0; r < entry.slice.rows; ++r)
       for (int k = 0; k < entry.slice.cols; ++k) {

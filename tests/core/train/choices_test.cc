@@ -188,15 +188,13 @@ TEST(ChooseFlowTest, ImagesHaveArchitecturesOfTheirOwn) {
             "flow.stack.levels");
 }
 
-// As RealNVP's authors had them; plain networks have none.
-TEST(ChooseFlowTest, WeightsOfRealNvpsResidualNetworksAreNormalised) {
+TEST(ChooseFlowTest, WeightsAreNormalisedOnlyWhereTheCallerSaysSo) {
   const auto choose = [](StackChoice stack) {
     return ChooseFlow({.stack = std::move(stack), .image = {{8, 8, 1}}}, 1000, 64, 0, 1);
   };
   constexpr auto kRealNvp = Architecture::kRealNvpImage;
-  EXPECT_TRUE(choose({.architecture = kRealNvp})->stack->weight_norm);
-  EXPECT_FALSE(choose({.architecture = kRealNvp, .weight_norm = false})->stack->weight_norm);
-  EXPECT_FALSE(choose({.architecture = kRealNvp, .residual = false})->stack->weight_norm);
+  EXPECT_FALSE(choose({.architecture = kRealNvp})->stack->weight_norm);
+  EXPECT_TRUE(choose({.architecture = kRealNvp, .weight_norm = true})->stack->weight_norm);
   EXPECT_FALSE(choose({.hidden_sizes = {{8, 8, 8}}, .residual = true})->stack->weight_norm);
   EXPECT_TRUE(choose({.hidden_sizes = {{8, 8, 8}}, .residual = true, .weight_norm = true})
                   ->stack->weight_norm);

@@ -10,18 +10,13 @@
 #include "core/base/status_macros.h"
 #include "core/flow/chain.h"
 #include "core/flow/image_chain.h"
+#include "core/flow/image_stack.h"
 #include "core/math/low_rank.h"
 
 namespace millrace {
 namespace {
 
 using Kind = ScalarBijection::Kind;
-
-absl::Status CheckRange(absl::string_view field, std::int64_t value, std::int64_t low,
-                        std::int64_t high) {
-  if (value >= low && value <= high) return absl::OkStatus();
-  return InvalidArgument(field, absl::StrCat(value), absl::StrCat(low, " to ", high));
-}
 
 ScalarBijection BijectionOf(const StackSpec& stack) {
   switch (stack.architecture) {
@@ -40,8 +35,7 @@ ScalarBijection BijectionOf(const StackSpec& stack) {
 NetworkShape NetworkOf(const StackSpec& stack) {
   if (stack.architecture == Architecture::kResidual)
     return {.hidden_sizes = stack.hidden_sizes, .activation = Activation::kTanh};
-  return {stack.hidden_sizes, stack.residual, stack.activation,
-          stack.weight_norm && TraitsOf(stack.architecture).image};
+  return {stack.hidden_sizes, stack.residual, stack.activation};
 }
 
 LayerSpec LayerOf(const StackSpec& stack, int index) {
@@ -71,47 +65,8 @@ void AddMixing(Mixing mixing, int draw, std::vector<LayerSpec>& chain) {
   if (mixing == Mixing::kLu) chain.emplace_back().linear = {LinearLayer::Start::kIdentity};
 }
 
-void AddNorm(bool batch, std::vector<LayerSpec>& chain) { chain.emplace_back().norm = {batch}; }
-
-// Couplings of one mask, which keep in turn what the last one moved.
-void AddImageCouplings(const StackSpec& stack, Mask mask, int count,
-                       std::vector<LayerSpec>& chain) {
-  for (int l = 0; l < count; ++l) {
-    if (stack.act_norm) AddNorm(false, chain);
-    chain.emplace_back().coupling = {{Kind::kAffine}, NetworkOf(stack), mask, l % 2 == 1};
-    if (stack.batch_norm) AddNorm(true, chain);
-  }
-}
-
-// A step of Glow (Kingma, Dhariwal 2018, figure 2a).
-void AddGlowStep(const StackSpec& stack, std::vector<LayerSpec>& chain) {
-  AddNorm(stack.batch_norm, chain);
-  chain.emplace_back().linear = {LinearLayer::Start::kRotation};
-  chain.emplace_back().coupling = {
-      {stack.additive ? Kind::kAdditive : Kind::kAffine}, NetworkOf(stack), Mask::kChannels};
-}
-
-// Levels, each of which leaves half of its channels behind; at the end, a learned location and
-// scale of each channel, or, with a condition, of each column given the condition.
-std::vector<LayerSpec> ChainOfImages(const StackSpec& stack, bool conditional) {
-  std::vector<LayerSpec> chain;
-  const bool glow = stack.architecture == Architecture::kGlow;
-  for (int level = 0; level < stack.levels; ++level) {
-    const bool last = level + 1 == stack.levels;
-    if (!glow) AddImageCouplings(stack, Mask::kCheckerboard, stack.layers + last, chain);
-    if (glow || !last) chain.emplace_back().squeeze.emplace();
-    for (int l = 0; glow && l < stack.layers; ++l) AddGlowStep(stack, chain);
-    if (!glow && !last) AddImageCouplings(stack, Mask::kChannels, stack.layers, chain);
-    if (!last) chain.emplace_back().factor_out.emplace();
-  }
-  AddNorm(false, chain);
-  if (conditional)
-    chain.emplace_back().coupling = {{Kind::kAffine}, {.hidden_sizes = {32}}, Mask::kNone};
-  return chain;
-}
-
 std::vector<LayerSpec> ChainOfStack(const StackSpec& stack, bool conditional) {
-  if (TraitsOf(stack.architecture).image) return ChainOfImages(stack, conditional);
+  if (TraitsOf(stack.architecture).image) return ChainOfImageStack(stack, conditional);
   std::vector<LayerSpec> chain;
   if (stack.whiten) chain.emplace_back().linear = {LinearLayer::Start::kWhiten};
   for (int l = 0; l < stack.layers; ++l) {
@@ -129,24 +84,6 @@ std::vector<LayerSpec> ChainOfStack(const StackSpec& stack, bool conditional) {
     chain.emplace_back().elementwise = {Kind::kScale};
   if (stack.heavy_tails) chain.emplace_back().elementwise = {Kind::kLogTails};
   return chain;
-}
-
-absl::Status ValidateImageStack(const StackSpec& stack, const ImageShape& image) {
-  MILLRACE_RETURN_IF_ERROR(CheckRange("flow.stack.layers", stack.layers, 1, StackSpec::kMaxLayers));
-  // Glow halves both sides at every level, RealNVP at all but the last, whose checkerboards need
-  // two pixels.
-  const bool glow = stack.architecture == Architecture::kGlow;
-  int most = glow ? 0 : 1;
-  for (int height = image.height, width = image.width;
-       std::min(height, width) >= 2 && (glow || height / 2 * (width / 2) >= 2);
-       height /= 2, width /= 2)
-    ++most;
-  if (most == 0)
-    return InvalidArgument("flow.image", absl::StrCat(image.height, " x ", image.width),
-                           "at least 2 x 2 pixels for Glow");
-  MILLRACE_RETURN_IF_ERROR(
-      CheckRange("flow.stack.levels", stack.levels, 1, std::min(most, StackSpec::kMaxLevels)));
-  return ValidateNetwork("flow.stack", NetworkOf(stack), 1, /*convolutions=*/true);
 }
 
 absl::Status ValidateStack(const StackSpec& stack, int dim, int context_dim) {

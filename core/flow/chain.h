@@ -3,6 +3,7 @@
 #ifndef MILLRACE_CORE_FLOW_CHAIN_H_
 #define MILLRACE_CORE_FLOW_CHAIN_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,10 @@
 namespace millrace {
 
 // Errors name fields below `path`.
+
+// INVALID_ARGUMENT unless low <= value <= high.
+absl::Status CheckRange(const std::string& field, std::int64_t value, std::int64_t low,
+                        std::int64_t high);
 
 // INVALID_ARGUMENT for kStandardise, and unless bins and bound, where the bijection has them, are
 // in range.

@@ -68,14 +68,7 @@ absl::Status ValidateConvolutions(const std::string& path, const NetworkShape& n
     return absl::OkStatus();
   const std::string field = absl::StrCat(path, ".network");
   MILLRACE_RETURN_IF_ERROR(ValidateNetwork(field, network, 1, /*convolutions=*/true));
-  double activations = 0.0;
-  for (const int size : network.hidden_sizes)
-    activations += static_cast<double>(size) * grid.framed();
-  if (activations <= kMostActivations) return absl::OkStatus();
-  return InvalidArgument(absl::StrCat(field, ".hidden_sizes"),
-                         absl::StrCat(activations, " numbers for an image of ", grid.height, " x ",
-                                      grid.width, " pixels"),
-                         absl::StrCat("at most ", kMostActivations, ": fewer channels"));
+  return ValidateActivations(absl::StrCat(field, ".hidden_sizes"), network.hidden_sizes, grid);
 }
 
 // What a layer must be beside valid by itself.
@@ -223,6 +216,17 @@ class Builder {
 };
 
 }  // namespace
+
+absl::Status ValidateActivations(const std::string& field, const std::vector<int>& hidden_sizes,
+                                 const Grid& grid) {
+  double activations = 0.0;
+  for (const int size : hidden_sizes) activations += static_cast<double>(size) * grid.framed();
+  if (activations <= kMostActivations) return absl::OkStatus();
+  return InvalidArgument(field,
+                         absl::StrCat(activations, " numbers for an image of ", grid.height, " x ",
+                                      grid.width, " pixels"),
+                         absl::StrCat("at most ", kMostActivations, ": fewer channels"));
+}
 
 absl::Status ValidateImageChain(const std::string& path, const std::vector<LayerSpec>& chain,
                                 const ImageShape& shape, int context_dim, const BaseSpec& base) {

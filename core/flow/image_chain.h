@@ -31,6 +31,10 @@ namespace millrace {
 absl::Status ValidateImageChain(const std::string& path, const std::vector<LayerSpec>& chain,
                                 const ImageShape& image, int context_dim, const BaseSpec& base);
 
+// INVALID_ARGUMENT naming `field` where networks of these channels would make too much of an image.
+absl::Status ValidateActivations(const std::string& field, const std::vector<int>& hidden_sizes,
+                                 const Grid& grid);
+
 // Floats that a valid chain's parameters take, about, their padding included; never overflows.
 double EstimateImageParameters(const std::vector<LayerSpec>& chain, const ImageShape& image,
                                int context_dim);

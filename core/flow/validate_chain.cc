@@ -18,12 +18,6 @@ namespace {
 constexpr int kMaxDraw = 1000;
 constexpr double kMostSetUpSteps = 4294967296.0;  // some seconds
 
-absl::Status CheckRange(const std::string& field, std::int64_t value, std::int64_t low,
-                        std::int64_t high) {
-  if (value >= low && value <= high) return absl::OkStatus();
-  return InvalidArgument(field, absl::StrCat(value), absl::StrCat(low, " to ", high));
-}
-
 std::string Text(Interval values) {
   if (values == kAllReals) return "all real numbers";
   if (values.high == kAllReals.high) return absl::StrCat("numbers above ", values.low);
@@ -117,6 +111,12 @@ absl::Status ValidateInverse(const std::string& path, const LayerSpec& layer) {
 }
 
 }  // namespace
+
+absl::Status CheckRange(const std::string& field, std::int64_t value, std::int64_t low,
+                        std::int64_t high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return InvalidArgument(field, absl::StrCat(value), absl::StrCat(low, " to ", high));
+}
 
 double SetUpSteps(const LayerSpec& layer, int dim) {
   const double n = dim;

@@ -115,6 +115,24 @@ TEST(ImageFlowTest, SpecsThatContradictThemselvesAreRefused) {
   }
 }
 
+// Of a stack, the fields are the stack's: nobody wrote its layers.
+TEST(ImageFlowTest, WhatAStacksLayersCannotBeIsToldOfTheStack) {
+  FlowSpec wide = Glow({64, 64, 1}, 1);
+  wide.stack->hidden_sizes = {8192, 8192};
+  for (const Refused& refused :
+       std::vector<Refused>{{RealNvp({1, 1, 4}, 1), "flow.image"},
+                            {Glow({2, 2, 129}, 1), "flow.image.channels"},
+                            {Glow({8, 8, 60}, 3), "flow.stack.levels"},
+                            {Glow({2, 2, 128}, 1, 64), "flow.stack.layers"},
+                            {wide, "flow.stack.hidden_sizes"}}) {
+    const absl::Status status = Flow::Create(refused.spec).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << refused.field;
+    EXPECT_EQ(DetailOf(status).field, refused.field) << status;
+  }
+  EXPECT_TRUE(Flow::Create(Glow({8, 8, 60}, 2)).ok());
+  EXPECT_TRUE(Flow::Create(Glow({2, 2, 128}, 1, 1)).ok());
+}
+
 TEST(ImageFlowTest, WhatWouldTakeTooLongOrTooMuchIsRefused) {
   LayerSpec rotation;
   rotation.linear = {LinearLayer::Start::kRotation};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/data/column_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <unordered_set>
@@ -21,6 +22,7 @@ namespace {
 // the noise in bins.
 constexpr std::uint32_t kPositionStream = 0x80000002;
 constexpr std::uint32_t kStratumStream = 0x80000003;
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 absl::Status Contradiction(std::size_t index, absl::string_view field, absl::string_view value,
                            absl::string_view expected) {
@@ -59,6 +61,10 @@ absl::Status CheckColumn(const Column& c, std::size_t index) {
     return wrong("lattice_tolerance", c.lattice_tolerance, "0 to 0.5");
   if (c.lowest_point && c.highest_point && !(*c.lowest_point <= *c.highest_point))
     return wrong("lowest_point", *c.lowest_point, "a number, at most highest_point");
+  if (c.lowest_point && !(*c.lowest_point < c.upper.value_or(kInfinity)))
+    return wrong("lowest_point", *c.lowest_point, "a number below the upper bound");
+  if (c.highest_point && !(*c.highest_point > c.lower.value_or(-kInfinity)))
+    return wrong("highest_point", *c.highest_point, "a number above the lower bound");
   return absl::OkStatus();
 }
 
@@ -76,6 +82,11 @@ double PixelMargin(std::span<const ColumnSpec> specs, RowsView<const double> row
   }
   const bool many = static_cast<double>(extremes) > kManyExtremes * static_cast<double>(pixels);
   return many ? kMarginOfExtremes : kMargin;
+}
+
+absl::Status AllConstant(std::size_t columns) {
+  return InvalidArgument("rows", absl::StrCat("all ", columns, " columns are constant"),
+                         "a column whose values differ");
 }
 
 // Gives the columns that are pixels one centre and one scale: those of all their values.
@@ -109,17 +120,20 @@ absl::StatusOr<ColumnModel> ColumnModel::Fit(std::span<const ColumnSpec> specs,
   ColumnModel model;
   const double pixel_margin = PixelMargin(specs, rows);
   std::vector<double> values(static_cast<std::size_t>(rows.rows));
+  bool constant = true;  // so far
   for (int c = 0; c < rows.cols; ++c) {
     if (stop.stop_requested()) return absl::CancelledError("training was cancelled");
     if (specs[c].role == ColumnRole::kCondition) continue;
     MILLRACE_RETURN_IF_ERROR(CheckColumnSpec(specs[c], c));
     for (std::int64_t r = 0; r < rows.rows; ++r) values[r] = rows(r, c);
+    constant = constant && std::ranges::all_of(values, [&](double v) { return v == values[0]; });
     MILLRACE_ASSIGN_OR_RETURN(Column column, FitColumn(specs[c], c, values, pixel_margin));
     model.columns_.push_back(std::move(column));
   }
   if (model.columns_.empty() && !specs.empty())
     return InvalidArgument("columns", absl::StrCat("all ", specs.size(), " columns are conditions"),
                            "a column that is no condition");
+  if (constant && !model.columns_.empty()) return AllConstant(model.columns_.size());
   PoolPixels(specs, model.columns_);
   MILLRACE_RETURN_IF_ERROR(model.Finish());
   return model;
@@ -149,9 +163,7 @@ absl::Status ColumnModel::Finish() {
     if (column.bin_width > 0.0) num_offsets_ = kNumOffsets;
     log_unit_ += std::log(column.deviation);
   }
-  if (active_.empty())
-    return InvalidArgument("rows", absl::StrCat("all ", columns_.size(), " columns are constant"),
-                           "a column whose values differ");
+  if (active_.empty()) return AllConstant(columns_.size());
   plain_ = PlainColumns(columns_);
   positions_.resize(active_.size() * num_offsets_);
   for (std::size_t i = 0; i < active_.size(); ++i) {

@@ -230,6 +230,21 @@ TEST(ColumnModelTest, FromColumnsRefusesWhatFitNeverMakes) {
   EXPECT_TRUE(refused([](Column& c) { c.bin_width = -1.0; }));
   EXPECT_TRUE(refused([](Column& c) { c.lattice_tolerance = 0.6; }));
   EXPECT_TRUE(refused([](Column& c) { c.lower = 1.0, c.upper = 1.0; }));
+  // Of a lattice that ends, some of it lies within the bounds.
+  const auto bounded = [&](std::optional<double> lowest, std::optional<double> highest) {
+    return refused([&](Column& c) {
+      c.lower = 0.0, c.upper = 10.0;
+      c.lowest_point = lowest, c.highest_point = highest;
+    });
+  };
+  EXPECT_FALSE(bounded(-3.0, 12.0));
+  EXPECT_FALSE(bounded(9.0, {}));
+  EXPECT_FALSE(bounded({}, 1.0));
+  EXPECT_TRUE(bounded(10.0, {}));
+  EXPECT_TRUE(bounded({}, 0.0));
+  EXPECT_TRUE(bounded(5.0, 4.0));
+  EXPECT_TRUE(bounded(kNan, {}));
+  EXPECT_TRUE(bounded({}, kNan));
   EXPECT_FALSE(ColumnModel::FromColumns({}).ok());
 }
 

@@ -51,6 +51,18 @@ TEST(PixelsTest, AllHaveOneMapAndNoneIsConstant) {
   EXPECT_TRUE(ColumnModel::FromColumns(columns).ok());
 }
 
+TEST(PixelsTest, ImagesThatAreAllTheSameAreRefused) {
+  Rows<double> rows(kImages, 3);
+  for (int r = 0; r < kImages; ++r)
+    for (int c = 0; c < 3; ++c) rows(r, c) = 100.0 * c;
+  const absl::Status status = ColumnModel::Fit(Pixels(3), rows.view()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(DetailOf(status).field, "rows");
+  EXPECT_EQ(DetailOf(status).value, "all 3 columns are constant");
+  rows(kImages - 1, 2) = 201.0;
+  EXPECT_TRUE(ColumnModel::Fit(Pixels(3), rows.view()).ok());
+}
+
 // What the flow sees is logit(a + (1 - 2 a) (v + u) / 256), standardised.
 void ExpectLogit(const ColumnModel& model, double margin) {
   const double center = model.columns()[0].center, scale = model.columns()[0].scale;

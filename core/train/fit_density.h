@@ -72,7 +72,7 @@ struct FitDensityRequest {
 // tail probabilities say how a row stands among rows of the model, not of the target.
 //
 // A flow that the caller does not choose is a coupling flow with splines; of one column, an
-// autoregressive one.
+// autoregressive one; of images Glow.
 //
 // INVALID_ARGUMENT for columns, options or flow out of range, and naming row and value where the
 // target is NaN, +infinity, or has a derivative that is not finite; UNIMPLEMENTED for a base that

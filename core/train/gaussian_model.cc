@@ -16,6 +16,7 @@ absl::StatusOr<std::shared_ptr<Model>> GaussianModel(const Model& model,
                                                      std::stop_token stop) {
   auto gaussian = std::make_shared<Model>(model);
   const bool heavy_tails = !model.spec.stack || model.spec.stack->heavy_tails;
+  gaussian->spec.image.reset();
   gaussian->spec.chain.reset();
   gaussian->spec.base = {};
   gaussian->spec.stack = StackSpec{.layers = 0, .whiten = true, .heavy_tails = heavy_tails};

@@ -97,6 +97,23 @@ TEST_F(ImageCommands, APictureNeedsASizeThatFits) {
   EXPECT_THAT(folder_.Read("p.png"), HasSubstr("1,1,1,1\n"));
 }
 
+// What a model says of its images need be nothing that pictures show.
+TEST_F(ImageCommands, APictureShowsOneChannelOrThree) {
+  Serve(0);
+  server_.get_model = [of_columns = server_.get_model](auto& context, const auto& request,
+                                                       auto& response) {
+    v1::ImageShape* image = response.mutable_model()->mutable_flow()->mutable_image();
+    image->set_height(2);
+    image->set_width(1);
+    image->set_channels(2);
+    return of_columns(context, request, response);
+  };
+  EXPECT_THAT(Message("sample digits -n 1 -o " + Png()),
+              HasSubstr("images of 2 x 1 x 2 have 2 channels; a picture shows 1 or 3"));
+  EXPECT_FALSE(std::filesystem::exists(Png()));
+  EXPECT_TRUE(Run("sample digits -n 1 --image 2x2 -o " + Png()).ok());
+}
+
 TEST_F(ImageCommands, OtherCommandsWriteNoPictures) {
   const absl::Status status = Run("generate two-moons -n 3 -o " + Png(), false);
   EXPECT_EQ(ExitCode(status), 3);

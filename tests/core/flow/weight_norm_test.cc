@@ -175,8 +175,8 @@ TEST_F(WeightNormTest, GainsDecayAndDirectionsDoNot) {
   session->Step({.learning_rate = 1e-6, .weight_decay = 1e5});
   const TrainState after = session->Save();
   for (const auto& entry : flow_->layout().entries()) {
-    if (entry.gain) EXPECT_FALSE(entry.decays) << entry.name;
-    if (entry.name.ends_with(".gain")) EXPECT_TRUE(entry.decays) << entry.name;
+    EXPECT_FALSE(entry.gain && entry.decays) << entry.name;
+    EXPECT_TRUE(entry.decays || !entry.name.ends_with(".gain")) << entry.name;
     const float kept = entry.decays ? 0.9f : 1.0f;
     for (int r = 0; r < entry.slice.rows; ++r)
       for (int k = 0; k < entry.slice.cols; ++k) {

@@ -86,6 +86,39 @@ class FitDensityTest : public testing::Test {
   }
 };
 
+// Neighbours in a row of an image are correlated, by 0.8.
+double CorrelatedPixels(std::span<const double> row, std::span<double> gradient) {
+  constexpr double kCorrelation = 0.8, kRest = 1.0 - kCorrelation * kCorrelation;
+  double log_density = -2.0 * std::log(2 * std::numbers::pi) - std::log(kRest);
+  for (int i = 0; i < 4; i += 2) {
+    const double a = row[i], b = row[i + 1];
+    gradient[i] = -(a - kCorrelation * b) / kRest;
+    gradient[i + 1] = -(b - kCorrelation * a) / kRest;
+    log_density -= 0.5 * (a * a - 2 * kCorrelation * a * b + b * b) / kRest;
+  }
+  return log_density;
+}
+
+TEST_F(FitDensityTest, RowsMayBeImages) {
+  FitDensityRequest request{.columns = {{"a"}, {"b"}, {"c"}, {"d"}}};
+  request.flow.image = {2, 2, 1};
+  request.flow.stack.layers = 3;
+  request.options = {.batch_size = 64, .steps = 600, .learning_rate = 5e-3, .samples = 2000};
+  FunctionTarget target(CorrelatedPixels);
+  const absl::StatusOr<Model> fitted = Fit(request, target);
+  ASSERT_TRUE(fitted.ok()) << fitted.status();
+  EXPECT_EQ(fitted->spec.image, request.flow.image);
+  EXPECT_EQ(fitted->spec.stack->architecture, Architecture::kGlow);
+  EXPECT_GT(fitted->report.density_fit->effective_sample_fraction, 0.9);
+  EXPECT_NEAR(fitted->report.density_fit->log_normaliser, 0.0, 0.05);
+
+  request.flow.image = {2, 3, 1};
+  EXPECT_EQ(DetailOf(Fit(request, target).status()).field, "flow.image");
+  request.flow.image = {2, 2, 1};
+  request.flow.stack.architecture = Architecture::kMaf;
+  EXPECT_EQ(DetailOf(Fit(request, target).status()).field, "flow.stack.architecture");
+}
+
 TEST_F(FitDensityTest, FindsTwoNormalsInTheUsersUnits) {
   FitDensityRequest request = SmallRequest({{"a", 100.0, 10.0}, {"b", -1.9, 0.2}}, 1500);
   request.options.learning_rate = 1e-2;

@@ -79,6 +79,14 @@ TEST_F(GaussianModelTest, ShrunkToTheEndItsColumnsAreIndependent) {
       0.1);
 }
 
+TEST_F(GaussianModelTest, IsOfColumnsWhateverTheModelIsOf) {
+  Use(Table(400), false);
+  const std::vector<double> expected = LogProb(0.0, table_.view());
+  model_.spec.image = {1, 3, 1};
+  model_.spec.stack->architecture = Architecture::kGlow;
+  EXPECT_EQ(LogProb(0.0, table_.view()), expected);
+}
+
 TEST_F(GaussianModelTest, TailsAreTheModels) {
   Use(Table(400), true);
   Rows<double> far(1, 3);

@@ -30,7 +30,7 @@ struct TrainOptions {
   std::optional<int> max_epochs;               // [1, 1000000]
   std::optional<absl::Duration> max_duration;  // > 0, of fitting; the cosine schedule ends with
                                                // whichever comes first
-  std::optional<double> learning_rate;  // (0, 1]
+  std::optional<double> learning_rate;         // (0, 1]
   LearningRateSchedule schedule = LearningRateSchedule::kCosine;
   std::optional<int> warmup_steps;           // [0, 1000000]
   std::optional<double> weight_decay;        // [0, 1]

@@ -229,7 +229,8 @@ class Client {
 
   // Publishes the model with one attribute vector more as its next version, which the reply names.
   // The rows are encoded in parts, each repeated as Encode is; the publication never is. What is
-  // wrong with a row is named in the fields rows_with and rows_without.
+  // wrong with a row is named in the fields rows_with and rows_without, with a context in
+  // context_with and context_without; what is wrong with the name is heard only after the rows.
   absl::StatusOr<v1::CreateAttributeVectorResponse> CreateAttributeVector(
       const ModelRef& model, const std::string& attribute, const AttributeRows& rows,
       const CallOptions& call = {}) const;

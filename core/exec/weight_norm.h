@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Weight normalisation (Salimans, Kingma 2016): a row of weights is trained as a direction v and a
-// gain g. What passes read in its place is w = g v / |v|; of v = 0 it is 0.
+// gain g. What passes read in its place is w = g v / |v|; of v = 0 it is 0 and
+// stays so.
 #ifndef MILLRACE_CORE_EXEC_WEIGHT_NORM_H_
 #define MILLRACE_CORE_EXEC_WEIGHT_NORM_H_
 
@@ -56,10 +57,10 @@ void NormaliseWeightsAdjoint(const ParameterLayout& layout, std::span<const T> p
       const auto bar = gradient.subspan(entry.slice.place(r, 0), entry.slice.cols);
       const double norm = NormOf<T>(v);
       double gain_bar = 0.0;  // <w_bar, v> / |v|
-      for (std::size_t k = 0; norm > 0.0 && k < v.size(); ++k) gain_bar += bar[k] * (v[k] / norm);
-      const double scale = norm > 0.0 ? parameters[entry.gain->place(0, r)] / norm : 0.0;
+      for (std::size_t k = 0; norm != 0.0 && k < v.size(); ++k) gain_bar += bar[k] * (v[k] / norm);
+      const double scale = norm != 0.0 ? parameters[entry.gain->place(0, r)] / norm : 0.0;
       for (std::size_t k = 0; k < v.size(); ++k)
-        bar[k] = norm > 0.0 ? static_cast<T>(scale * (bar[k] - gain_bar * (v[k] / norm))) : T{0};
+        bar[k] = norm != 0.0 ? static_cast<T>(scale * (bar[k] - gain_bar * (v[k] / norm))) : T{0};
       gradient[entry.gain->place(0, r)] = static_cast<T>(gain_bar);
     }
   }

@@ -84,13 +84,16 @@ absl::Status CheckPart(const v1::CreateAttributeVectorRequest& request, const Pa
 // A vector that the caller computed, with the numbers of its rows.
 absl::Status CheckVector(const v1::CreateAttributeVectorRequest& request,
                          const ServedModel& served) {
-  if (request.has_rows_with() || request.has_rows_without())
-    return InvalidArgument("vector", "given beside rows", "either rows or their vector");
+  if (request.has_rows_with() || request.has_rows_without() || request.has_context_with() ||
+      request.has_context_without() || request.column_names_size() > 0 ||
+      request.context_column_names_size() > 0)
+    return InvalidArgument("vector", "given beside rows, contexts or names of columns",
+                           "either rows or their vector");
   for (const auto& [field, rows] :
        {std::pair("vector_rows_with", request.vector_rows_with()),
         std::pair("vector_rows_without", request.vector_rows_without())})
     if (rows < 1 || rows > std::numeric_limits<std::int64_t>::max())
-      return InvalidArgument(field, absl::StrCat(rows), "a number of rows, at least 1");
+      return InvalidArgument(field, absl::StrCat(rows), "a number of rows, 1 to 2^63 - 1");
   return CheckLatentVector(VectorOf(request), served.density->model());
 }
 

@@ -10,10 +10,8 @@ peers.py. normflows counts as its fastest form: eager, traced or compiled, of we
 them or with the channels last.
 """
 
-import argparse
 import math
 import os
-import pathlib
 import sys
 
 import peers
@@ -88,23 +86,10 @@ def print_row(size, task, batch, found):
     return ratio >= FLOORS.get(task, 0.0)
 
 
-def read_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("sizes", "2x16x128,2x4x64"), ("tasks", "training,sample,log_prob"),
-                          ("batches", "64,256")):
-        parser.add_argument(f"--{name}", default=default, help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
-                        help="and processors for everybody; default: %(default)s")
-    parser.add_argument("--check", action="store_true", help="fail below a floor")
-    parser.add_argument("--results", type=pathlib.Path,
-                        default=peers.ROOT / "build/benchmarks/peer-images.json",
-                        help="default: %(default)s")
-    return parser.parse_args()
-
-
 def main():
-    arguments = read_arguments()
+    arguments = peers.read_arguments(
+        __doc__.splitlines()[0], "peer-images.json", sizes="2x16x128,2x4x64",
+        tasks="training,sample,log_prob", batches="64,256")
     peers.inside_environment()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:arguments.threads])
     import torch

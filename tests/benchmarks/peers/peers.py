@@ -245,17 +245,17 @@ def wheel():
     return f"torch {torch.__version__}: " + ", ".join(match[0] for match in found if match)
 
 
-def read_arguments():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("kinds", "MAF,RealNVP"), ("tasks", "log_prob,sample,training"),
-                          ("columns", "6,21,43,63"), ("batches", "1,32,256,4096")):
+def read_arguments(description, results, **cells):
+    """Of a script whose cells are lists, with these defaults, and kept in the file `results`."""
+    parser = argparse.ArgumentParser(description=description)
+    for name, default in cells.items():
         parser.add_argument(f"--{name}", default=default, help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)),
                         help="and processors for everybody; default: %(default)s")
     parser.add_argument("--check", action="store_true", help="fail below a floor")
     parser.add_argument("--results", type=pathlib.Path,
-                        default=ROOT / "build/benchmarks/peers.json", help="default: %(default)s")
+                        default=ROOT / "build/benchmarks" / results, help="default: %(default)s")
     return parser.parse_args()
 
 
@@ -286,7 +286,9 @@ def print_task(task, arguments, kept):
 
 
 def main():
-    arguments = read_arguments()
+    arguments = read_arguments(__doc__.splitlines()[0], "peers.json", kinds="MAF,RealNVP",
+                               tasks="log_prob,sample,training", columns="6,21,43,63",
+                               batches="1,32,256,4096")
     inside_environment()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:arguments.threads])
     import torch

@@ -333,6 +333,10 @@ TEST(BadLatentInput, CreateAttributeVector) {
             *r.mutable_rows_with() = MakeMatrix(1, 3, {0, 10, 7});
           }),
       bad("a vector beside rows", kInvalid, "vector", [](auto& r) { r.add_vector(1); }),
+      vector("beside other rows", "vector", [](auto& r) { *r.mutable_rows_with() = SmallRows(2); }),
+      vector("beside a context", "vector",
+             [](auto& r) { *r.mutable_context_with() = MakeMatrix(1, 1, {0}); }),
+      vector("beside names", "vector", [](auto& r) { r.add_column_names("a"); }),
       vector("of another size", "vector", [](auto& r) { r.add_vector(1); }),
       vector("with infinity", "vector", [](auto& r) { r.set_vector(1, INFINITY); }),
       vector("of no rows", "vector_rows_with", [](auto& r) { r.set_vector_rows_with(0); }),

@@ -19,6 +19,7 @@ namespace millrace {
 namespace {
 
 constexpr double kFloorOfCosine = 0.01;  // of the peak learning rate
+constexpr double kSecondsUntold = 1.0;   // of an epoch, between two words of progress
 
 // Copies the chosen rows to the front of `into`; nothing where there are none to choose from.
 RowsView<const float> Gather(RowsView<const float> rows, std::span<const std::int64_t> chosen,
@@ -33,11 +34,12 @@ RowsView<const float> Gather(RowsView<const float> rows, std::span<const std::in
 // One run of Fit: what its steps share.
 class Run {
  public:
-  Run(TrainSession& session, const FitData& data, const FitOptions& options, std::stop_token stop,
-      FitState& state)
+  Run(TrainSession& session, const FitData& data, const FitOptions& options,
+      const ProgressCallback& progress, std::stop_token stop, FitState& state)
       : session_(session),
         data_(data),
         options_(options),
+        progress_(progress),
         stop_(std::move(stop)),
         state_(state),
         batch_(std::min<std::int64_t>(options.batch_size, data.rows), data.dim),
@@ -45,14 +47,13 @@ class Run {
     steps_per_epoch_ = (data.rows + batch_.rows() - 1) / batch_.rows();
   }
 
-  absl::Status Loop(const ProgressCallback& progress,
-                    const std::function<absl::Status(const FitState&)>& after_epoch) {
+  absl::Status Loop(const std::function<absl::Status(const FitState&)>& after_epoch) {
     before_ = state_.seconds;
     session_.set_log_scale_penalty(options_.log_scale_penalty);
     state_.train = session_.Save();
     if (state_.epoch == 0) MILLRACE_RETURN_IF_ERROR(ScoreStart());
     while (!Ended()) {
-      const double epoch_start = Seconds();
+      epoch_start_ = told_at_ = Seconds();
       absl::StatusOr<double> train_nats = Epoch();
       if (!train_nats.ok()) return train_nats.status();
       const bool finite = std::isfinite(*train_nats);
@@ -69,7 +70,10 @@ class Run {
       state_.train = session_.Save();
       if (validation > state_.best_validation_nats) KeepBest(validation);
       state_.seconds = Seconds();
-      Report(progress, *train_nats, validation, state_.seconds - epoch_start);
+      told_.train_nats = *train_nats;
+      told_.validation_nats = validation;
+      told_.best_validation_nats = state_.best_validation_nats;
+      Report(0);
       if (after_epoch) MILLRACE_RETURN_IF_ERROR(after_epoch(state_));
     }
     return absl::OkStatus();
@@ -151,8 +155,9 @@ class Run {
                                  : 1.0,
            .ema_decay = options_.ema_decay,
            .statistics_rate = weight * AdamStep().statistics_rate});
+      rows_seen_ = seen;
+      if (Seconds() - told_at_ > kSecondsUntold) Report(s + 1);
     }
-    rows_seen_ = seen;
     return sum / static_cast<double>(seen);
   }
 
@@ -175,29 +180,33 @@ class Run {
     state_.best_epoch = state_.epoch;
   }
 
-  void Report(const ProgressCallback& progress, double train, double validation, double took) {
-    if (!progress) return;
-    const double left = 1.0 - Fraction(state_.epoch * steps_per_epoch_);
-    const double seconds = state_.seconds;
-    progress({.epoch = state_.epoch,
-              .step = state_.train.steps,
-              .train_nats = train,
-              .validation_nats = validation,
-              .best_validation_nats = state_.best_validation_nats,
-              .rows_per_second = static_cast<double>(rows_seen_) / std::max(1e-9, took),
-              .elapsed = absl::Seconds(seconds),
-              .eta = absl::Seconds(seconds * std::max(0.0, left) / std::max(1e-9, 1.0 - left))});
+  // Tells where the run stands after `steps` of an epoch, with the figures of the last whole one.
+  void Report(std::int64_t steps) {
+    told_at_ = Seconds();
+    if (!progress_) return;
+    const double over = Fraction(state_.epoch * steps_per_epoch_ + steps);
+    told_.epoch = state_.epoch;
+    told_.step = state_.train.steps + steps;
+    told_.rows_per_second =
+        static_cast<double>(rows_seen_) / std::max(1e-9, told_at_ - epoch_start_);
+    told_.elapsed = absl::Seconds(told_at_);
+    told_.eta = absl::Seconds(told_at_ * std::max(0.0, 1.0 - over) / std::max(1e-9, over));
+    progress_(told_);
   }
 
   TrainSession& session_;
   const FitData& data_;
   const FitOptions& options_;
+  const ProgressCallback& progress_;
   std::stop_token stop_;
   FitState& state_;
   Rows<float> batch_;
   Rows<float> context_;  // of batch_
   std::int64_t steps_per_epoch_ = 1;
-  std::int64_t rows_seen_ = 0;  // in the last epoch
+  std::int64_t rows_seen_ = 0;  // in the epoch
+  double epoch_start_ = 0.0;    // of the last epoch; seconds, as told_at_
+  double told_at_ = 0.0;        // last time that progress was told, or the epoch began
+  TrainProgress told_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   double before_ = 0.0;  // seconds of earlier sittings
 };
@@ -229,7 +238,7 @@ absl::Status Fit(TrainSession& session, const FitData& data, const FitOptions& o
                  const ProgressCallback& progress,
                  const std::function<absl::Status(const FitState&)>& after_epoch,
                  std::stop_token stop, FitState& state) {
-  return Run(session, data, options, std::move(stop), state).Loop(progress, after_epoch);
+  return Run(session, data, options, progress, std::move(stop), state).Loop(after_epoch);
 }
 
 }  // namespace millrace

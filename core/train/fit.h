@@ -65,7 +65,8 @@ double LearningRate(const FitOptions& options, std::int64_t step, double fractio
 // best parameters in state.best: those after the epoch of the best validation (their moving average
 // where ema_decay > 0), or those it began with. An epoch is cut short when max_duration is over, so
 // that it is kept to about one step and one validation. `progress` (may be empty), in nats of the
-// flow's own inputs, and `after_epoch` (may be empty) are called at every epoch's end.
+// flow's own inputs, is called about once a second and at every epoch's end, `after_epoch` (may be
+// empty) then only.
 // FAILED_PRECONDITION after kMaxDivergences, CANCELLED within a step of `stop`, or what
 // `after_epoch` returned.
 absl::Status Fit(TrainSession& session, const FitData& data, const FitOptions& options,

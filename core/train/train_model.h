@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -53,18 +54,22 @@ struct TrainOptions {
 };
 
 struct TrainProgress {
+  static constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
   std::int64_t epoch = 0;  // completed
   std::int64_t step = 0;
-  double train_nats = 0.0;  // mean log-density over the epoch, standardised units, of rows with
-                            // noise in their bins
-  double validation_nats = 0.0;
-  double best_validation_nats = 0.0;
-  double rows_per_second = 0.0;
+  double train_nats = kUnknown;  // mean log-density over the epoch, standardised units, of rows
+                                 // with noise in their bins
+  double validation_nats = kUnknown;
+  double best_validation_nats = kUnknown;
+  double rows_per_second = 0.0;  // since the epoch began
   absl::Duration elapsed;
-  absl::Duration eta;  // until the schedule ends; early stopping may come first
+  // Until the schedule ends; early stopping may come first. Infinite: not known yet.
+  absl::Duration eta = absl::InfiniteDuration();
 };
 
-// Called on the training thread after every epoch; must return soon.
+// Called on the training thread after every epoch, and about once a second in long ones, with the
+// figures of the last whole epoch, NaN before; must return soon.
 using ProgressCallback = std::function<void(const TrainProgress&)>;
 
 // Where to keep checkpoints and whether to go on from one.

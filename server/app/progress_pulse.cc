@@ -2,16 +2,8 @@
 #include "server/app/progress_pulse.h"
 
 #include <algorithm>
-#include <limits>
 
 namespace millrace {
-
-ProgressPulse::ProgressPulse(absl::Time start) : updated_(start), sent_(start) {
-  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-  latest_.train_nats = kUnknown;
-  latest_.validation_nats = kUnknown;
-  latest_.best_validation_nats = kUnknown;
-}
 
 void ProgressPulse::Update(const TrainProgress& progress, absl::Time now) {
   latest_ = progress;

@@ -18,12 +18,12 @@ class ProgressPulse {
   static constexpr absl::Duration kLongest = absl::Milliseconds(800);   // of silence
   static constexpr absl::Duration kTick = absl::Milliseconds(100);      // how often to ask
 
-  explicit ProgressPulse(absl::Time start);
+  explicit ProgressPulse(absl::Time start) : updated_(start), sent_(start) {}
 
   void Update(const TrainProgress& progress, absl::Time now);
 
   // What to send now, if anything: the latest progress with its times carried forward. Before the
-  // first update its figures are NaN.
+  // first update its figures are NaN, and the time left is infinite.
   std::optional<TrainProgress> Take(absl::Time now);
 
  private:

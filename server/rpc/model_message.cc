@@ -183,7 +183,8 @@ void WriteProgress(const TrainProgress& progress, v1::TrainProgress* message) {
   message->set_best_validation_nats(progress.best_validation_nats);
   message->set_rows_per_second(progress.rows_per_second);
   WriteDuration(progress.elapsed, message->mutable_elapsed());
-  WriteDuration(progress.eta, message->mutable_remaining());
+  if (progress.eta != absl::InfiniteDuration())
+    WriteDuration(progress.eta, message->mutable_remaining());
 }
 
 }  // namespace millrace

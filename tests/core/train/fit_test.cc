@@ -370,5 +370,31 @@ TEST_F(FitTest, ProgressIsReportedAfterEveryEpoch) {
   EXPECT_THAT(seen[1].validation_nats, DoubleNear(100.0, 0.0));
 }
 
+TEST_F(FitTest, ProgressIsToldInTheMiddleOfALongEpoch) {
+  std::vector<TrainProgress> seen;
+  CountingSession session;
+  session.loss = [](int) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(550));
+    return 1.0;
+  };
+  options_.max_epochs = 2;
+  ASSERT_TRUE(Run(session, {}, [&](const TrainProgress& p) { seen.push_back(p); }).ok());
+  ASSERT_GE(seen.size(), 4u);
+  EXPECT_EQ(seen[0].epoch, 0);
+  EXPECT_GE(seen[0].step, 1);
+  EXPECT_LT(seen[0].step, 3);
+  EXPECT_TRUE(std::isnan(seen[0].train_nats) && std::isnan(seen[0].validation_nats) &&
+              std::isnan(seen[0].best_validation_nats));
+  EXPECT_GT(seen[0].rows_per_second, 0.0);
+  EXPECT_GT(seen[0].elapsed, absl::Seconds(0.5));
+  EXPECT_GT(seen[0].eta, absl::Seconds(0.5));
+  const auto second = std::ranges::find(seen, 1, &TrainProgress::epoch);
+  ASSERT_NE(second, seen.end());
+  EXPECT_EQ(second->step, 3);
+  EXPECT_EQ((second + 1)->epoch, 1) << "within the second epoch";
+  EXPECT_GT((second + 1)->step, 3);
+  EXPECT_EQ((second + 1)->validation_nats, second->validation_nats);
+}
+
 }  // namespace
 }  // namespace millrace

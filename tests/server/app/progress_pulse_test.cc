@@ -30,6 +30,7 @@ TEST(ProgressPulse, SpeaksUpBeforeTheFirstEpochEnds) {
   EXPECT_TRUE(std::isnan(progress->validation_nats));
   EXPECT_TRUE(std::isnan(progress->best_validation_nats));
   EXPECT_EQ(progress->elapsed, absl::Milliseconds(800));
+  EXPECT_EQ(progress->eta, absl::InfiniteDuration()) << "not known";
 }
 
 TEST(ProgressPulse, SendsNewsSoonButNotTooOften) {

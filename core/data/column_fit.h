@@ -34,7 +34,7 @@ absl::Status CheckColumnSpec(const ColumnSpec& spec, int index);
 // declared kContinuous, nothing is tied. Of kPixel without bounds, the logit sees
 // margin + (1 - 2 margin) (value + u) / 256.
 absl::StatusOr<Column> FitColumn(const ColumnSpec& spec, int index, std::span<const double> values,
-                                 double pixel_margin = 0.05);
+                                 double pixel_margin);
 
 }  // namespace millrace
 

@@ -36,9 +36,10 @@ absl::Status CheckSpec(const ColumnSpec& spec, int index) {
                              absl::string_view expected) {
     return InvalidArgument(absl::StrCat("columns[", index, "].", field), value, expected);
   };
-  if (spec.type == ColumnType::kDiscrete || spec.type == ColumnType::kConstant)
-    return wrong("type", spec.type == ColumnType::kDiscrete ? "discrete" : "constant",
-                 "continuous or categorical for a condition");
+  for (const auto& [type, word] :
+       {std::pair{ColumnType::kDiscrete, "discrete"}, std::pair{ColumnType::kConstant, "constant"},
+        std::pair{ColumnType::kPixel, "pixel"}})
+    if (spec.type == type) return wrong("type", word, "continuous or categorical for a condition");
   constexpr absl::string_view kNone = "none on a condition";
   if (spec.lower) return wrong("lower", absl::StrCat(*spec.lower), kNone);
   if (spec.upper) return wrong("upper", absl::StrCat(*spec.upper), kNone);

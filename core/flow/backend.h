@@ -196,7 +196,9 @@ class Backend {
       std::shared_ptr<const Flow> flow, const TrainState& state) = 0;
 
   // Rows [n, dim] as they reach transform `first` of the flow become what reaches transform `end`,
-  // bit for bit as on one way from the data. After an error they mean nothing.
+  // bit for bit as on one way from the data; 0 <= first <= end <= the number of transforms, `end`
+  // being that number for latent points. `context` as above. CANCELLED within a
+  // block of `stop`; after an error the rows mean nothing.
   virtual absl::Status Advance(const Flow& flow, std::span<const float> parameters, int first,
                                int end, RowsView<const float> context, RowsView<float> rows,
                                std::stop_token stop) = 0;

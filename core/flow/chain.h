@@ -26,7 +26,8 @@ absl::Status CheckRange(const std::string& field, std::int64_t value, std::int64
 absl::Status ValidateBijection(const std::string& path, const ScalarBijection& bijection);
 
 // INVALID_ARGUMENT unless hidden sizes are in range and fit the kind of network, as does
-// weight_norm; `smallest` is the least hidden size.
+// weight_norm; `smallest` is the least hidden size. `convolutions`: the network is one of
+// convolutions, over images.
 absl::Status ValidateNetwork(const std::string& path, const NetworkShape& network, int smallest,
                              bool convolutions = false);
 
@@ -35,7 +36,8 @@ absl::Status ValidateNetwork(const std::string& path, const NetworkShape& networ
 absl::Status ValidateChain(const std::string& path, const std::vector<LayerSpec>& chain, int dim,
                            int context_dim, const BaseSpec& base);
 
-// INVALID_ARGUMENT unless the layer is exactly one transform, with sizes in range.
+// INVALID_ARGUMENT unless the layer is exactly one transform, with sizes in range. `of_images`: it
+// is in a chain of images, whose coupling layers have networks of convolutions.
 absl::Status ValidateLayer(const std::string& path, const LayerSpec& layer, int dim,
                            int context_dim, bool of_images = false);
 

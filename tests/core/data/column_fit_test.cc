@@ -41,7 +41,7 @@ double Written(double value, const char* format) {
 }
 
 Column Fitted(const std::vector<double>& values, ColumnSpec spec = {.name = "a"}) {
-  const absl::StatusOr<Column> column = FitColumn(spec, 0, values);
+  const absl::StatusOr<Column> column = FitColumn(spec, 0, values, 0.05);
   EXPECT_TRUE(column.ok()) << column.status();
   return column.ok() ? *column : Column{};
 }
@@ -159,7 +159,7 @@ class BadColumnTest : public testing::TestWithParam<BadColumn> {};
 TEST_P(BadColumnTest, IsInvalidArgumentNamingThePlace) {
   const BadColumn& bad = GetParam();
   absl::Status status = CheckColumnSpec(bad.spec, 3);
-  if (status.ok()) status = FitColumn(bad.spec, 3, bad.values).status();
+  if (status.ok()) status = FitColumn(bad.spec, 3, bad.values, 0.05).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
   const ErrorDetail detail = DetailOf(status);
   EXPECT_EQ(detail.field, bad.field);

@@ -159,6 +159,7 @@ TEST_F(ContextModelTest, RefusesSpecsAndTablesItCannotFit) {
   };
   refused([&] { specs_[0].type = ColumnType::kDiscrete; }, "columns[0].type");
   refused([&] { specs_[0].type = ColumnType::kConstant; }, "columns[0].type");
+  refused([&] { specs_[0].type = ColumnType::kPixel; }, "columns[0].type");
   refused([&] { specs_[0].lower = 0.0; }, "columns[0].lower");
   refused([&] { specs_[2].upper = 9.0; }, "columns[2].upper");
   refused([&] { specs_[2].bin_width = 1.0; }, "columns[2].bin_width");

@@ -67,6 +67,12 @@ def rows_of(text, columns):
     return numpy.floor(numpy.clip(values, 0, 255) + 0.5).astype(int).reshape(-1, *SHAPE[1:])
 
 
+def figures_of(text):
+    """The rows of a CSV as dictionaries of numbers."""
+    return [{name: float(value) for name, value in row.items()}
+            for row in csv.DictReader(io.StringIO(text))]
+
+
 def grid_of(images, across):
     lines = -(-len(images) // across)
     height, width = SHAPE[1] + GAP, SHAPE[2] + GAP
@@ -195,8 +201,8 @@ class Images(Case):
                     "--seed", "3")
         drawing = (*complete, "--draws", "3", "--steps", "20")
         likely = self.ask(*complete, "--steps", "20")
-        drawn = self.ask(*drawing)
-        self.assertEqual("log_prob", likely.splitlines()[0].split(",")[-1])
+        drawn = drawn_text = self.ask(*drawing)
+        self.assertEqual(["log_prob", "converged"], likely.splitlines()[0].split(",")[-2:])
         self.assertEqual(1 + 2 * 3, len(drawn.splitlines()))
         likely, drawn = (rows_of(text, slice(20)) for text in (likely, drawn))
         known = numpy.ones(SHAPE[1:], bool)
@@ -208,7 +214,15 @@ class Images(Case):
         holed[hole] = 128
         lines = [image for i in range(2)
                  for image in (holed[i], likely[i], *drawn[3 * i:3 * i + 3])]
-        self.ask(*drawing, "-o", "holes.png")
+        figures = figures_of(self.ask(*drawing, "-o", "holes.png"))
+        self.assertEqual([(row, draw) for row in (1200, 1201) for draw in range(4)],
+                         [(figure["row"], figure["draw"]) for figure in figures])
+        self.assertEqual([figure["log_prob"] for figure in figures if figure["draw"] > 0],
+                         [figure["log_prob"] for figure in figures_of(drawn_text)])
+        for figure in figures:
+            told, absent = ("acceptance_rate", "converged")[::1 if figure["draw"] > 0 else -1]
+            self.assertTrue(0 <= figure[told] <= 1)
+            self.assertTrue(numpy.isnan(figure[absent]))
         numpy.testing.assert_array_equal(grid_of(lines, 5), read_png(self.folder / "holes.png"))
         floats = self.images[1200:1202].astype(float)
         floats[hole] = numpy.nan

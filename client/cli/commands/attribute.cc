@@ -128,9 +128,9 @@ absl::Status Run(const Flags& flags) {
   const client::Client client(flags.server.options);
   const auto model = client.GetModel(flags.model.model);
   if (!model.ok()) return model.status();
-  const auto sides = ReadSides(flags, *model);
+  auto sides = ReadSides(flags, *model);
   if (!sides.ok()) return sides.status();
-  const auto& [with, without] = *sides;
+  auto& [with, without] = *sides;
   client::AttributeRows rows;
   for (const auto& [side, table, context] :
        {std::tuple(&with, &rows.with, &rows.context_with),
@@ -140,6 +140,7 @@ absl::Status Run(const Flags& flags) {
     if (!split.ok()) return split.status();
     *table = split->Rows(side->rows);
     *context = split->Context(side->rows);
+    side->rows = {};  // held once while they are encoded
   }
   const auto created =
       client.CreateAttributeVector({model->name(), model->version()}, flags.attribute, rows);
@@ -147,8 +148,8 @@ absl::Status Run(const Flags& flags) {
   double squares = 0.0;
   for (const double v : created->attribute().vector()) squares += v * v;
   std::cout << "model " << created->name() << " version " << created->version() << '\n'
-            << "attribute " << created->attribute().name() << ", " << with.rows.rows
-            << " rows with it, " << without.rows.rows << " without, length "
+            << "attribute " << created->attribute().name() << ", " << rows.with.rows
+            << " rows with it, " << rows.without.rows << " without, length "
             << FormatNumber(std::sqrt(squares)) << '\n';
   return absl::OkStatus();
 }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // millrace complete
+#include <unistd.h>
+
 #include <cstdint>
+#include <iostream>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,11 +12,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "client/cli/commands/column_split.h"
 #include "client/cli/commands/command.h"
 #include "client/cli/commands/condition_flags.h"
 #include "client/cli/commands/hole.h"
 #include "client/cli/commands/picture_flags.h"
+#include "client/cli/commands/progress.h"
 
 namespace millrace::cli {
 namespace {
@@ -36,6 +42,12 @@ struct Plan {
   std::vector<int> missing;           // columns that are taken out
 };
 
+client::RowsPiece TakeApart(const Plan& plan, const client::Table& piece) {
+  client::RowsPiece parts = {plan.split.Rows(piece), plan.split.Context(piece)};
+  TakeOut(plan.missing, parts.rows);
+  return parts;
+}
+
 absl::StatusOr<Plan> PlanFor(const Flags& flags, const client::Client& client,
                              const TableReader& reader) {
   const auto picture = flags.picture.Wanted(flags.output, flags.hole.has_value());
@@ -56,6 +68,20 @@ absl::StatusOr<Plan> PlanFor(const Flags& flags, const client::Client& client,
   return plan;
 }
 
+double AsNumber(bool flag) { return flag ? 1.0 : 0.0; }
+
+// What is known of a completion besides its values.
+std::vector<OutputColumn> FigureColumns(bool drawn) {
+  if (drawn) return {{"log_prob"}, {"acceptance_rate"}};
+  return {{"log_prob"}, {"converged", true}};
+}
+
+void AddFigures(const client::CompleteResult& result, std::size_t i, bool drawn,
+                std::vector<double>& values) {
+  values.push_back(result.log_prob[i]);
+  values.push_back(drawn ? result.acceptance_rate[i] : AsNumber(result.converged[i]));
+}
+
 absl::Status WriteTable(const Flags& flags, const client::CompleteResult& result,
                         std::unique_ptr<TableWriter>& writer) {
   const bool drawn = flags.options.draws > 0;
@@ -63,8 +89,7 @@ absl::Status WriteTable(const Flags& flags, const client::CompleteResult& result
     std::vector<OutputColumn> columns;
     for (std::string& name : NamesOf(result.rows.column_names, result.rows.cols))
       columns.push_back({std::move(name)});
-    columns.push_back({"log_prob"});
-    if (drawn) columns.push_back({"acceptance_rate"});
+    for (OutputColumn& column : FigureColumns(drawn)) columns.push_back(std::move(column));
     auto opened = flags.output.Open(std::move(columns));
     if (!opened.ok()) return opened.status();
     writer = *std::move(opened);
@@ -72,42 +97,94 @@ absl::Status WriteTable(const Flags& flags, const client::CompleteResult& result
   std::vector<double> values;
   for (std::int64_t r = 0; r < result.rows.rows; ++r) {
     values.insert(values.end(), result.rows.row(r).begin(), result.rows.row(r).end());
-    values.push_back(result.log_prob[static_cast<std::size_t>(r)]);
-    if (drawn) values.push_back(result.acceptance_rate[static_cast<std::size_t>(r)]);
+    AddFigures(result, static_cast<std::size_t>(r), drawn, values);
   }
   return writer->Write(values);
 }
 
-// A line of images for each row: as it is, its most likely completion, those that were drawn.
-client::Table Lines(const client::Table& rows, const client::Table& likely,
-                    const client::Table& drawn, int draws) {
-  client::Table lines{{}, rows.rows * (2 + draws), likely.cols, {}};
-  const auto add = [&lines](const client::Table& from, std::int64_t r) {
-    lines.values.insert(lines.values.end(), from.row(r).begin(), from.row(r).end());
-  };
-  for (std::int64_t r = 0; r < rows.rows; ++r) {
-    add(rows, r);
-    add(likely, r);
-    for (int k = 0; k < draws; ++k) add(drawn, r * draws + k);
+absl::Status CompleteTable(const Flags& flags, const client::Client& client, const Plan& plan,
+                           TableReader& reader) {
+  client::CompleteOptions options = flags.options;
+  std::unique_ptr<TableWriter> writer;
+  while (true) {
+    const auto piece = reader.Read(kRowsPerPiece);
+    if (!piece.ok()) return piece.status();
+    if (piece->rows == 0) return writer ? writer->Close() : absl::OkStatus();
+    const auto [rows, context] = TakeApart(plan, *piece);
+    const auto result = client.Complete(plan.model, rows, options, context);
+    if (!result.ok())
+      return Locate(result.status(), reader, static_cast<std::int64_t>(options.first_row));
+    if (absl::Status status = WriteTable(flags, *result, writer); !status.ok()) return status;
+    options.first_row += static_cast<std::uint64_t>(piece->rows);
   }
-  return lines;
 }
 
-absl::Status CompletePiece(const Flags& flags, const client::Client& client, const Plan& plan,
-                           const client::RowsPiece& piece, client::CompleteOptions options,
-                           std::unique_ptr<TableWriter>& writer) {
-  auto result = client.Complete(plan.model, piece.rows, options, piece.context);
-  if (!result.ok()) return result.status();
-  if (!plan.picture) return WriteTable(flags, *result, writer);
-  const int draws = std::exchange(options.draws, 0);
-  client::Table drawn;
-  if (draws > 0) {
-    drawn = std::move(result->rows);
-    result = client.Complete(plan.model, piece.rows, options, piece.context);
+// A line of images for a row: as it is, its most likely completion, those that were drawn. What is
+// known of each completion goes to `figures`: the row, the draw (0: the most likely), its
+// log-density, the acceptance rate of its chain and whether it converged, NaN where it has none.
+absl::Status ShowRow(const Flags& flags, const client::Client& client, const Plan& plan,
+                     const client::RowsPiece& row, client::CompleteOptions options,
+                     TableWriter& picture, std::vector<double>& figures) {
+  const auto number =
+      static_cast<double>(flags.input.rows.begin + static_cast<std::int64_t>(options.first_row));
+  absl::Status status = Show(row.rows, *plan.picture, picture);
+  for (const bool drawn : {false, true}) {
+    if (drawn && flags.options.draws == 0) break;
+    options.draws = drawn ? flags.options.draws : 0;
+    const auto result = client.Complete(plan.model, row.rows, options, row.context);
     if (!result.ok()) return result.status();
+    status.Update(Show(result->rows, *plan.picture, picture));
+    constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+    for (std::size_t i = 0; i < result->log_prob.size(); ++i) {
+      figures.insert(figures.end(), {number, drawn ? i + 1.0 : 0.0, result->log_prob[i],
+                                     drawn ? result->acceptance_rate[i] : kNone,
+                                     drawn ? kNone : AsNumber(result->converged[i])});
+    }
   }
-  return flags.picture.Write(flags.output, *plan.picture, 2 + draws,
-                             Lines(piece.rows, result->rows, drawn, draws), writer);
+  return status;
+}
+
+client::Table RowOf(const client::Table& table, std::int64_t r) {
+  return {table.column_names, 1, table.cols, {table.row(r).begin(), table.row(r).end()}};
+}
+
+// Row `r` with its condition: its own, or the one of all.
+client::RowsPiece RowOf(const client::RowsPiece& piece, std::int64_t r) {
+  return {RowOf(piece.rows, r), piece.context.rows > 1 ? RowOf(piece.context, r) : piece.context};
+}
+
+absl::Status ShowRows(const Flags& flags, const client::Client& client, const Plan& plan,
+                      const client::RowsPiece& piece, const TableReader& reader,
+                      TableWriter& picture, std::vector<double>& figures) {
+  RowProgress progress(std::cerr, isatty(STDERR_FILENO) != 0, absl::Now(), "completed");
+  client::CompleteOptions options = flags.options;
+  for (std::int64_t r = 0; r < piece.rows.rows; ++r) {
+    options.first_row = static_cast<std::uint64_t>(r);
+    const absl::Status status =
+        ShowRow(flags, client, plan, RowOf(piece, r), options, picture, figures);
+    if (!status.ok()) return Locate(status, reader, r);
+    progress.Print(r + 1, absl::Now());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CompletePicture(const Flags& flags, const client::Client& client, const Plan& plan,
+                             TableReader& reader) {
+  const int images = 2 + flags.options.draws;
+  auto picture = flags.picture.Open(flags.output, *plan.picture, images);
+  if (!picture.ok()) return picture.status();
+  const auto table = ReadForPicture(reader, flags.output, *plan.picture, images);
+  if (!table.ok()) return table.status();
+  const client::RowsPiece piece = TakeApart(plan, *table);
+  if (!HasMissing(piece.rows))
+    return absl::InvalidArgumentError(
+        absl::StrCat(reader.Location(0), ": nothing is missing in ", piece.rows.rows,
+                     " images from here on; name what is to be completed with --missing"));
+  std::vector<double> figures;
+  absl::Status status = ShowRows(flags, client, plan, piece, reader, **picture, figures);
+  if (status.ok()) status = (*picture)->Close();
+  if (!status.ok()) return status;
+  return Tell({{"row"}, {"draw"}, {"log_prob"}, {"acceptance_rate"}, {"converged"}}, figures);
 }
 
 absl::Status Run(const Flags& flags) {
@@ -118,22 +195,8 @@ absl::Status Run(const Flags& flags) {
   const client::Client client(flags.server.options);
   const auto plan = PlanFor(flags, client, **reader);
   if (!plan.ok()) return plan.status();
-  client::CompleteOptions options = flags.options;
-  std::unique_ptr<TableWriter> writer;
-  while (true) {
-    const auto piece = (*reader)->Read(kRowsPerPiece);
-    if (!piece.ok()) return piece.status();
-    if (piece->rows == 0) return writer ? writer->Close() : absl::OkStatus();
-    client::RowsPiece rows = {plan->split.Rows(*piece), plan->split.Context(*piece)};
-    TakeOut(plan->missing, rows.rows);
-    if (plan->picture && !writer && !HasMissing(rows.rows))
-      return absl::InvalidArgumentError(
-          absl::StrCat((*reader)->Location(0), ": nothing is missing in ", piece->rows,
-                       " images from here on; name what is to be completed with --missing"));
-    const absl::Status status = CompletePiece(flags, client, *plan, rows, options, writer);
-    if (!status.ok()) return Locate(status, **reader, static_cast<std::int64_t>(options.first_row));
-    options.first_row += static_cast<std::uint64_t>(piece->rows);
-  }
+  return plan->picture ? CompletePicture(flags, client, *plan, **reader)
+                       : CompleteTable(flags, client, *plan, **reader);
 }
 
 }  // namespace

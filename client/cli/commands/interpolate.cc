@@ -62,6 +62,10 @@ absl::StatusOr<client::Table> OneContext(client::Table context) {
   return context;
 }
 
+double Place(const client::Table& path, std::int64_t r) {
+  return static_cast<double>(r) / static_cast<double>(path.rows - 1);
+}
+
 absl::Status WritePath(const Flags& flags, const client::InterpolateResult& result) {
   std::vector<OutputColumn> columns = {{"t"}};
   for (std::string& name : NamesOf(result.path.column_names, result.path.cols)) {
@@ -72,7 +76,7 @@ absl::Status WritePath(const Flags& flags, const client::InterpolateResult& resu
   if (!writer.ok()) return writer.status();
   std::vector<double> values;
   for (std::int64_t r = 0; r < result.path.rows; ++r) {
-    values.push_back(static_cast<double>(r) / static_cast<double>(result.path.rows - 1));
+    values.push_back(Place(result.path, r));
     values.insert(values.end(), result.path.row(r).begin(), result.path.row(r).end());
     values.push_back(result.log_prob[static_cast<std::size_t>(r)]);
   }
@@ -80,11 +84,18 @@ absl::Status WritePath(const Flags& flags, const client::InterpolateResult& resu
   return (*writer)->Close();
 }
 
-// The path as a strip, unless --across asks for a grid.
-absl::Status WritePicture(const Flags& flags, const client::Table& path, const ImageShape& shape) {
-  std::unique_ptr<TableWriter> writer;
-  absl::Status status = flags.picture.Write(flags.output, shape, flags.options.steps, path, writer);
-  return status.ok() ? writer->Close() : status;
+// The path as a strip, unless --across asks for a grid, and on standard output its log-densities.
+absl::Status WritePicture(const client::InterpolateResult& result, const ImageShape& shape,
+                          TableWriter& picture) {
+  absl::Status status = Show(result.path, shape, picture);
+  if (status.ok()) status = picture.Close();
+  if (!status.ok()) return status;
+  std::vector<double> values;
+  for (std::int64_t r = 0; r < result.path.rows; ++r) {
+    values.push_back(Place(result.path, r));
+    values.push_back(result.log_prob[static_cast<std::size_t>(r)]);
+  }
+  return Tell({{"t"}, {"log_prob"}}, values);
 }
 
 absl::Status Run(const Flags& flags) {
@@ -103,15 +114,19 @@ absl::Status Run(const Flags& flags) {
   if (!context.ok()) return context.status();
   const client::Table rows = split->Rows(*ends);
   ImageShape shape;
+  std::unique_ptr<TableWriter> strip;
   if (*picture) {
     const auto chosen = flags.picture.ShapeFor(rows.cols, *model, (*reader)->image_shape());
     if (!chosen.ok()) return chosen.status();
     shape = *chosen;
+    auto opened = flags.picture.Open(flags.output, shape, flags.options.steps);
+    if (!opened.ok()) return opened.status();
+    strip = *std::move(opened);
   }
   const auto result =
       client.Interpolate({model->name(), model->version()}, rows, flags.options, *context);
   if (!result.ok()) return Locate(result.status(), **reader, flags.rows);
-  return *picture ? WritePicture(flags, result->path, shape) : WritePath(flags, *result);
+  return strip ? WritePicture(*result, shape, *strip) : WritePath(flags, *result);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,17 @@ struct Flags {
   client::ManipulateOptions options;
 };
 
+struct Plan {
+  client::ModelRef model;
+  ColumnSplit split;
+  std::optional<ImageShape> picture;  // of such images; else a table
+};
+
+double AmountOf(const Flags& flags, std::int64_t r) {
+  const std::vector<double>& amounts = flags.options.amounts;
+  return amounts[static_cast<std::size_t>(r) % amounts.size()];
+}
+
 absl::Status WriteTable(const Flags& flags, const client::ManipulateResult& result,
                         std::unique_ptr<TableWriter>& writer) {
   if (!writer) {
@@ -39,14 +51,59 @@ absl::Status WriteTable(const Flags& flags, const client::ManipulateResult& resu
     if (!opened.ok()) return opened.status();
     writer = *std::move(opened);
   }
-  const std::vector<double>& amounts = flags.options.amounts;
   std::vector<double> values;
   for (std::int64_t r = 0; r < result.rows.rows; ++r) {
-    values.push_back(amounts[static_cast<std::size_t>(r) % amounts.size()]);
+    values.push_back(AmountOf(flags, r));
     values.insert(values.end(), result.rows.row(r).begin(), result.rows.row(r).end());
     values.push_back(result.log_prob[static_cast<std::size_t>(r)]);
   }
   return writer->Write(values);
+}
+
+absl::StatusOr<client::ManipulateResult> Move(const Flags& flags, const client::Client& client,
+                                              const Plan& plan, const client::Table& piece,
+                                              const TableReader& reader, std::int64_t first) {
+  auto result = client.Manipulate(plan.model, plan.split.Rows(piece), flags.options,
+                                  plan.split.Context(piece));
+  if (result.ok()) return result;
+  const auto detail = client::ErrorDetailOf(result.status());
+  const bool of_rows = detail && detail->field() == "rows";
+  return of_rows ? Locate(result.status(), reader, first) : result.status();
+}
+
+absl::Status MoveTable(const Flags& flags, const client::Client& client, const Plan& plan,
+                       TableReader& reader) {
+  std::unique_ptr<TableWriter> writer;
+  for (std::int64_t first = 0;;) {
+    const auto piece = reader.Read(kRowsPerPiece);
+    if (!piece.ok()) return piece.status();
+    if (piece->rows == 0) return writer ? writer->Close() : absl::OkStatus();
+    const auto result = Move(flags, client, plan, *piece, reader, first);
+    if (!result.ok()) return result.status();
+    if (absl::Status status = WriteTable(flags, *result, writer); !status.ok()) return status;
+    first += piece->rows;
+  }
+}
+
+// A line of images for a row, one for each amount; on standard output their log-densities.
+absl::Status MovePicture(const Flags& flags, const client::Client& client, const Plan& plan,
+                         TableReader& reader) {
+  const int amounts = static_cast<int>(flags.options.amounts.size());
+  auto picture = flags.picture.Open(flags.output, *plan.picture, amounts);
+  if (!picture.ok()) return picture.status();
+  const auto table = ReadForPicture(reader, flags.output, *plan.picture, amounts);
+  if (!table.ok()) return table.status();
+  const auto result = Move(flags, client, plan, *table, reader, 0);
+  if (!result.ok()) return result.status();
+  absl::Status status = Show(result->rows, *plan.picture, **picture);
+  if (status.ok()) status = (*picture)->Close();
+  if (!status.ok()) return status;
+  std::vector<double> values;
+  for (std::int64_t r = 0; r < result->rows.rows; ++r)
+    values.insert(values.end(),
+                  {static_cast<double>(flags.input.rows.begin + r / amounts), AmountOf(flags, r),
+                   result->log_prob[static_cast<std::size_t>(r)]});
+  return Tell({{"row"}, {"amount"}, {"log_prob"}}, values);
 }
 
 absl::Status Run(const Flags& flags) {
@@ -57,35 +114,16 @@ absl::Status Run(const Flags& flags) {
   const client::Client client(flags.server.options);
   const auto model = client.GetModel(flags.model.model);
   if (!model.ok()) return model.status();
-  const auto split =
+  auto split =
       ColumnSplit::For(*model, (*reader)->column_names(), (*reader)->cols(), flags.given.context);
   if (!split.ok()) return split.status();
-  ImageShape shape;
-  if (*picture) {
-    const auto chosen = flags.picture.ShapeFor(split->row_cols(), *model, (*reader)->image_shape());
-    if (!chosen.ok()) return chosen.status();
-    shape = *chosen;
-  }
-  std::unique_ptr<TableWriter> writer;
-  for (std::int64_t first = 0;;) {
-    const auto piece = (*reader)->Read(kRowsPerPiece);
-    if (!piece.ok()) return piece.status();
-    if (piece->rows == 0) return writer ? writer->Close() : absl::OkStatus();
-    const auto result = client.Manipulate({model->name(), model->version()}, split->Rows(*piece),
-                                          flags.options, split->Context(*piece));
-    if (!result.ok()) {
-      const auto detail = client::ErrorDetailOf(result.status());
-      const bool of_rows = detail && detail->field() == "rows";
-      return of_rows ? Locate(result.status(), **reader, first) : result.status();
-    }
-    const absl::Status status =
-        *picture ? flags.picture.Write(flags.output, shape,
-                                       static_cast<int>(flags.options.amounts.size()), result->rows,
-                                       writer)
-                 : WriteTable(flags, *result, writer);
-    if (!status.ok()) return status;
-    first += piece->rows;
-  }
+  Plan plan{{model->name(), model->version()}, *std::move(split), {}};
+  if (!*picture) return MoveTable(flags, client, plan, **reader);
+  const auto shape =
+      flags.picture.ShapeFor(plan.split.row_cols(), *model, (*reader)->image_shape());
+  if (!shape.ok()) return shape.status();
+  plan.picture = *shape;
+  return MovePicture(flags, client, plan, **reader);
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/cli/commands/picture_flags.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -60,18 +63,38 @@ absl::StatusOr<ImageShape> PictureFlags::ShapeFor(int cols, const v1::Model& mod
   return *chosen;
 }
 
-absl::Status PictureFlags::Write(const OutputFlags& output, const ImageShape& images,
-                                 int default_across, const client::Table& rows,
-                                 std::unique_ptr<TableWriter>& writer) const {
+absl::StatusOr<std::unique_ptr<TableWriter>> PictureFlags::Open(const OutputFlags& output,
+                                                                const ImageShape& images,
+                                                                int default_across) const {
+  return OpenPngWriter(output.path, images, across > 0 ? across : default_across);
+}
+
+absl::StatusOr<client::Table> ReadForPicture(TableReader& reader, const OutputFlags& output,
+                                             const ImageShape& images, int images_per_row) {
+  client::Table all{reader.column_names(), 0, reader.cols(), {}};
+  const std::int64_t most = kMostNumbersOfPicture / images.cols() / images_per_row;
+  while (true) {
+    const auto piece = reader.Read(std::min(kRowsPerPiece, most + 1));
+    if (!piece.ok()) return piece.status();
+    if (piece->rows == 0) return all;
+    all.rows += piece->rows;
+    if (all.rows > most) return PictureTooLarge(output.path);
+    all.values.insert(all.values.end(), piece->values.begin(), piece->values.end());
+  }
+}
+
+absl::Status Show(const client::Table& rows, const ImageShape& images, TableWriter& picture) {
   if (rows.cols != images.cols())
     return absl::InternalError(absl::StrCat("the server sent rows of ", rows.cols,
                                             " columns for images of ", ToText(images)));
-  if (!writer) {
-    auto opened = OpenPngWriter(output.path, images, across > 0 ? across : default_across);
-    if (!opened.ok()) return opened.status();
-    writer = *std::move(opened);
-  }
-  return writer->Write(rows.values);
+  return picture.Write(rows.values);
+}
+
+absl::Status Tell(std::vector<OutputColumn> columns, const std::vector<double>& values) {
+  auto writer = OpenWriter("-", Format::kCsv, std::move(columns));
+  if (!writer.ok()) return writer.status();
+  absl::Status status = (*writer)->Write(values);
+  return status.ok() ? (*writer)->Close() : status;
 }
 
 }  // namespace millrace::cli

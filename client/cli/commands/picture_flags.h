@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -34,11 +35,24 @@ struct PictureFlags {
   absl::StatusOr<ImageShape> ShapeFor(int cols, const v1::Model& model,
                                       const std::optional<ImageShape>& read = std::nullopt) const;
 
-  // Adds rows that a server sent to a picture of images of `images`, which is opened before the
-  // first. INTERNAL for rows of another size.
-  absl::Status Write(const OutputFlags& output, const ImageShape& images, int default_across,
-                     const client::Table& rows, std::unique_ptr<TableWriter>& writer) const;
+  // Opens a picture of images of `images`; before anything is computed, so that a path that cannot
+  // be written is known at once.
+  absl::StatusOr<std::unique_ptr<TableWriter>> Open(const OutputFlags& output,
+                                                    const ImageShape& images,
+                                                    int default_across) const;
 };
+
+// All rows that are left, for a picture with so many images of `images` of each.
+// RESOURCE_EXHAUSTED where they are too many.
+absl::StatusOr<client::Table> ReadForPicture(TableReader& reader, const OutputFlags& output,
+                                             const ImageShape& images, int images_per_row);
+
+// Adds rows that a server sent to a picture of images of `images`. INTERNAL for rows of another
+// size.
+absl::Status Show(const client::Table& rows, const ImageShape& images, TableWriter& picture);
+
+// What a picture's images are, on standard output, which the picture leaves free: a CSV.
+absl::Status Tell(std::vector<OutputColumn> columns, const std::vector<double>& values);
 
 }  // namespace millrace::cli
 

@@ -38,8 +38,10 @@ const char* Describe(v1::StopReason reason) {
 
 // "  81000 rows/s  0:12 elapsed, 0:48 left".
 std::string PaceText(const v1::TrainProgress& progress, const char* what) {
-  std::string text = absl::StrFormat("  %.0f %s/s  %s elapsed", progress.rows_per_second(), what,
-                                     Clock(progress.elapsed().seconds()));
+  std::string text;
+  if (progress.rows_per_second() > 0)
+    text = absl::StrFormat("  %.0f %s/s", progress.rows_per_second(), what);
+  absl::StrAppend(&text, "  ", Clock(progress.elapsed().seconds()), " elapsed");
   if (progress.has_remaining())
     absl::StrAppendFormat(&text, ", %s left", Clock(progress.remaining().seconds()));
   return text;
@@ -124,13 +126,13 @@ void ProgressPrinter::Print(const v1::TrainResponse& event, absl::Time now) {
   }
 }
 
-void ScoreProgress::Print(std::int64_t rows, absl::Time now) {
+void RowProgress::Print(std::int64_t rows, absl::Time now) {
   if (now - last_ < kInterval) return;
   last_ = now;
   const absl::Duration elapsed = now - begin_;
-  line_.Show(absl::StrFormat("scored %d rows  %.0f rows/s  %s elapsed", rows,
-                             static_cast<double>(rows) / absl::ToDoubleSeconds(elapsed),
-                             Clock(absl::ToInt64Seconds(elapsed))));
+  const double rate = static_cast<double>(rows) / absl::ToDoubleSeconds(elapsed);
+  line_.Show(absl::StrFormat("%s %d rows  %.*f rows/s  %s elapsed", done_, rows, rate < 10 ? 2 : 0,
+                             rate, Clock(absl::ToInt64Seconds(elapsed))));
 }
 
 std::int64_t PixelsOf(const v1::FlowSpec& flow) {

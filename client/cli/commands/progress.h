@@ -50,12 +50,13 @@ class ProgressPrinter {
   bool of_density_ = false;  // no rows, a density is fitted to
 };
 
-// Prints how many rows are scored, once a second at most: nothing for a short table. Ends with its
+// Prints how many rows are done, once a second at most: nothing for a short table. Ends with its
 // life; nothing else may be printed before.
-class ScoreProgress {
+class RowProgress {
  public:
-  ScoreProgress(std::ostream& out, bool is_terminal, absl::Time begin)
-      : line_(out, is_terminal), begin_(begin) {}
+  // `done` is what is done with rows: "scored".
+  RowProgress(std::ostream& out, bool is_terminal, absl::Time begin, std::string done)
+      : line_(out, is_terminal), begin_(begin), done_(std::move(done)) {}
 
   // `rows` are done at the time `now`.
   void Print(std::int64_t rows, absl::Time now);
@@ -63,6 +64,7 @@ class ScoreProgress {
  private:
   LiveLine line_;
   const absl::Time begin_;
+  const std::string done_;
   absl::Time last_ = begin_;
 };
 

@@ -76,9 +76,14 @@ absl::Status Draw(const Flags& flags, const client::Client& client, const client
                   const client::SampleOptions& options, const v1::Model& described,
                   const std::optional<ImageShape>& shape) {
   std::unique_ptr<TableWriter> writer;
+  if (shape) {
+    auto opened = flags.picture.Open(flags.output, *shape, Across(options));
+    if (!opened.ok()) return opened.status();
+    writer = *std::move(opened);
+  }
   std::uint64_t rows = 0;
   const auto sink = [&](const client::Table& drawn) -> absl::Status {
-    if (shape) return flags.picture.Write(flags.output, *shape, Across(options), drawn, writer);
+    if (shape) return Show(drawn, *shape, *writer);
     const bool joins = options.context.cols > 0;
     if (joins && drawn.cols + options.context.cols != described.columns_size())
       return absl::InternalError(

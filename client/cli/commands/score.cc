@@ -85,7 +85,7 @@ absl::Status ScoreTable(const Flags& flags, TableReader& reader, Summary& summar
   const auto split =
       SplitFor(client, summary.model, reader.column_names(), reader.cols(), flags.given.context);
   if (!split.ok()) return split.status();
-  ScoreProgress progress(std::cerr, isatty(STDERR_FILENO) != 0, absl::Now());
+  RowProgress progress(std::cerr, isatty(STDERR_FILENO) != 0, absl::Now(), "scored");
   std::unique_ptr<TableWriter> writer;
   while (true) {
     const auto piece = reader.Read(RowsPerPiece(flags));

@@ -12,13 +12,17 @@
 
 namespace millrace::cli {
 
-// A file that is written, or standard output for "-". Movable.
+// A file that is written, or standard output for "-". What a file held stays until the first Write
+// or Close; where neither comes, a file that was not there is gone again. Movable.
 class Output {
  public:
   static absl::StatusOr<Output> Open(const std::string& path);
 
   Output(Output&& other) noexcept
-      : name_(std::move(other.name_)), file_(std::exchange(other.file_, nullptr)) {}
+      : name_(std::move(other.name_)),
+        file_(std::exchange(other.file_, nullptr)),
+        is_new_(other.is_new_),
+        begun_(other.begun_) {}
   Output& operator=(Output&&) = delete;
   ~Output();
 
@@ -27,11 +31,15 @@ class Output {
   absl::Status Close();
 
  private:
-  Output(std::string name, std::FILE* file) : name_(std::move(name)), file_(file) {}
+  Output(std::string name, std::FILE* file, bool is_new)
+      : name_(std::move(name)), file_(file), is_new_(is_new) {}
+  absl::Status Begin();
   absl::Status Error() const;
 
   std::string name_;
   std::FILE* file_;
+  bool is_new_;
+  bool begun_ = false;
 };
 
 }  // namespace millrace::cli

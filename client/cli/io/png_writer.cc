@@ -17,7 +17,6 @@ namespace {
 
 constexpr int kGap = 2;
 constexpr unsigned char kGrey = 128;  // beside black and beside white
-constexpr std::int64_t kMostNumbers = 1 << 27;
 
 unsigned char ToByte(double value) {
   if (std::isnan(value)) return kGrey;
@@ -30,7 +29,8 @@ class PngWriter : public TableWriter {
       : path_(std::move(path)), output_(std::move(output)), shape_(shape), columns_(columns) {}
 
   absl::Status Write(std::span<const double> values) override {
-    if (std::ssize(pixels_) + std::ssize(values) > kMostNumbers) return TooLarge();
+    if (std::ssize(pixels_) + std::ssize(values) > kMostNumbersOfPicture)
+      return PictureTooLarge(path_);
     for (const double value : values) pixels_.push_back(ToByte(value));
     return absl::OkStatus();
   }
@@ -44,7 +44,7 @@ class PngWriter : public TableWriter {
     const std::int64_t down = (count + across - 1) / across;
     const std::int64_t width = across * (shape_.width + kGap) - kGap;
     const std::int64_t height = down * (shape_.height + kGap) - kGap;
-    if (height > kMostNumbers / shape_.channels / width) return TooLarge();
+    if (height > kMostNumbersOfPicture / shape_.channels / width) return PictureTooLarge(path_);
     const auto bytes = EncodePng(
         Grid({static_cast<int>(height), static_cast<int>(width), shape_.channels}, count, across));
     if (!bytes.ok()) return FileError(path_, std::string(bytes.status().message()));
@@ -69,13 +69,6 @@ class PngWriter : public TableWriter {
     return grid;
   }
 
-  absl::Status TooLarge() const {
-    return FileError(path_,
-                     absl::StrCat("a picture of more than ", kMostNumbers,
-                                  " numbers is too large; let it show fewer images"),
-                     absl::StatusCode::kResourceExhausted);
-  }
-
   std::string path_;
   Output output_;
   ImageShape shape_;
@@ -84,6 +77,13 @@ class PngWriter : public TableWriter {
 };
 
 }  // namespace
+
+absl::Status PictureTooLarge(const std::string& path) {
+  return FileError(path,
+                   absl::StrCat("a picture of more than ", kMostNumbersOfPicture,
+                                " numbers is too large; let it show fewer images"),
+                   absl::StatusCode::kResourceExhausted);
+}
 
 absl::StatusOr<std::unique_ptr<TableWriter>> OpenPngWriter(const std::string& path,
                                                            const ImageShape& shape, int columns) {

@@ -89,7 +89,9 @@ TEST_F(LatentPictures, ManipulateHasALineForEachImage) {
                           " --amount -2,0,100 -o " + Png();
   const absl::Status status = Run(run);
   ASSERT_TRUE(status.ok()) << status;
-  EXPECT_EQ(out_, "");
+  EXPECT_EQ(out_,
+            "row,amount,log_prob\n1,-2,-1.5\n1,0,-1.5\n1,100,-1.5\n"
+            "2,-2,-1.5\n2,0,-1.5\n2,100,-1.5\n");
   auto strip = ReadPng(Png());
   ASSERT_TRUE(strip.ok()) << strip.status();
   EXPECT_EQ(strip->shape, (ImageShape{4, 10, 1}));
@@ -113,15 +115,47 @@ TEST_F(LatentPictures, CompleteShowsTheHoleTheMostLikelyAndTheDraws) {
               ElementsAre(5, 128, 128, 128, 5, 200, 128, 128, 5, 201, 128, 128, 5, 202));
   EXPECT_THAT(std::vector(picture->pixels.end() - 14, picture->pixels.end()),
               ElementsAre(7, 128, 128, 128, 7, 200, 128, 128, 7, 201, 128, 128, 7, 202));
-  ASSERT_EQ(asked_.size(), 2u);
-  for (const v1::CompleteRequest& request : asked_) {
-    EXPECT_EQ(request.seed(), 9u);
-    EXPECT_EQ(request.version(), 3u);
+  EXPECT_EQ(out_,
+            "row,draw,log_prob,acceptance_rate,converged\n"
+            "2,0,-1,nan,1\n2,1,-1,0.5,nan\n2,2,-1,0.5,nan\n"
+            "3,0,-1,nan,1\n3,1,-1,0.5,nan\n3,2,-1,0.5,nan\n");
+  ASSERT_EQ(asked_.size(), 4u) << "a row at a time, so that progress can be shown";
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(asked_[i].seed(), 9u);
+    EXPECT_EQ(asked_[i].version(), 3u);
+    EXPECT_EQ(asked_[i].draws(), i % 2 == 0 ? 0u : 2u);
+    EXPECT_EQ(asked_[i].first_row(), i / 2) << "the draws of the row in any table";
   }
   ASSERT_TRUE(Run(run).ok());
   picture = ReadPng(Png());
   EXPECT_EQ(picture->shape, (ImageShape{4, 6, 1}));
-  EXPECT_EQ(asked_.size(), 3u);
+  EXPECT_EQ(asked_.size(), 6u);
+}
+
+TEST_F(LatentPictures, ArePlannedBeforeAnythingIsComputed) {
+  const std::string hole = "complete digits " + Images() + " --missing :,1:2 -o ";
+  const std::string move = "manipulate digits " + Images() + " --attribute thick -o ";
+  server_.manipulate = [](auto&, const auto&, auto&) {
+    ADD_FAILURE() << "computed for nothing";
+    return grpc::Status::OK;
+  };
+  for (const std::string& run : {hole, move})
+    EXPECT_THAT(Message(run + folder_.Path("no/p.png")), HasSubstr("no/p.png: cannot write"));
+  DescribeImages({1, 1 << 11, 1});
+  const std::string wide = folder_.Write("w.idx", Idx({1, 1, 1 << 11}, std::string(1 << 11, '\1')));
+  EXPECT_THAT(Message("complete digits " + wide + " --missing :,1:2 --draws 100000 -o " + Png()),
+              HasSubstr("a picture of more than 134217728 numbers is too large"));
+  EXPECT_TRUE(asked_.empty());
+  EXPECT_FALSE(std::filesystem::exists(Png()));
+}
+
+TEST_F(LatentPictures, AFailureLeavesTheOldPicture) {
+  const std::string run = "complete digits " + Images() + " --missing :,1:2 -o " + Png();
+  ASSERT_TRUE(Run(run).ok());
+  const auto before = ReadPng(Png())->pixels;
+  server_.complete = [](auto&, const auto&, auto&) { return client::BadRow(0); };
+  EXPECT_THAT(Message(run + " --draws 2"), HasSubstr("i.idx, row 0: "));
+  EXPECT_EQ(ReadPng(Png())->pixels, before);
 }
 
 TEST_F(LatentPictures, HolesOfAFileAreShownToo) {
@@ -139,11 +173,11 @@ TEST_F(LatentPictures, HolesOfAFileAreShownToo) {
 TEST_F(LatentPictures, AHoleIsForTablesToo) {
   const std::string run = "complete digits " + Images() + " --rows 0:1 --missing 0:1,0:1";
   ASSERT_TRUE(Run(run).ok());
-  EXPECT_THAT(out_, HasSubstr("\n200,2,-1\n"));
+  EXPECT_THAT(out_, HasSubstr("\n200,2,-1,1\n"));
   DescribeImages({});
   const std::string table = folder_.Write("t.csv", "1,2\n");
   ASSERT_TRUE(Run("complete digits " + table + " --missing 0:1,: --image 2x1").ok());
-  EXPECT_THAT(out_, HasSubstr("\n200,2,-1\n"));
+  EXPECT_THAT(out_, HasSubstr("\n200,2,-1,1\n"));
 }
 
 TEST_F(LatentPictures, AHoleTakesAllChannelsOfAPixel) {

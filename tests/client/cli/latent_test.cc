@@ -44,7 +44,7 @@ TEST_F(Commands, CompleteTakesEmptyFieldsAndNaN) {
   server_.complete = FillWithNines;
   const std::string path = folder_.Write("t.csv", "x,y\n1,\n,4\nnan,NaN\n5,6\n");
   ASSERT_TRUE(Run("complete moons " + path).ok());
-  EXPECT_EQ(out_, "x,y,log_prob\n1,9,0\n9,4,1\n9,9,2\n5,6,3\n");
+  EXPECT_EQ(out_, "x,y,log_prob,converged\n1,9,0,1\n9,4,1,1\n9,9,2,1\n5,6,3,1\n");
   ASSERT_TRUE(Run("complete moons " + folder_.Write("one.csv", "x,y\n1,\n") + " --draws 2").ok());
   EXPECT_EQ(out_, "x,y,log_prob,acceptance_rate\n1,9,0,0.5\n1,10,0,0.5\n");
 }

@@ -134,6 +134,7 @@ TEST_F(ImageCommands, InterpolateShowsAStrip) {
   ASSERT_TRUE(Run(run).ok());
   EXPECT_THAT(ReadPng(Png())->pixels, ElementsAre(9, 10, 128, 128, 5, 6, 128, 128, 1, 2,  //
                                                   11, 12, 128, 128, 7, 8, 128, 128, 3, 4));
+  EXPECT_EQ(out_, "t,log_prob\n0,0\n0.5,-1\n1,-2\n");
   ASSERT_TRUE(Run(run + " --image 1x4 --across 1").ok());
   EXPECT_EQ(ReadPng(Png())->shape, (ImageShape{7, 4, 1}));
   EXPECT_THAT(Message(run + " --image 1x3"), HasSubstr("have 3 numbers, the rows 4"));

@@ -49,10 +49,10 @@ TEST(ProgressPrinter, WritesOverItsLineOnATerminal) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\r'), 2);
 }
 
-TEST(ScoreProgress, IsSilentForASecondAndThenSaysHowFarItIs) {
+TEST(RowProgress, IsSilentForASecondAndThenSaysHowFarItIs) {
   std::ostringstream out;
   {
-    ScoreProgress progress(out, false, absl::UnixEpoch());
+    RowProgress progress(out, false, absl::UnixEpoch(), "scored");
     for (int i = 1; i < 6; ++i) {
       progress.Print(100 * i, absl::UnixEpoch() + i * absl::Milliseconds(500));
     }
@@ -62,10 +62,10 @@ TEST(ScoreProgress, IsSilentForASecondAndThenSaysHowFarItIs) {
       "scored 200 rows  200 rows/s  0:01 elapsed\nscored 400 rows  200 rows/s  0:02 elapsed\n");
 }
 
-TEST(ScoreProgress, EndsItsLineOnATerminal) {
+TEST(RowProgress, EndsItsLineOnATerminal) {
   std::ostringstream out;
   {
-    ScoreProgress progress(out, true, absl::UnixEpoch());
+    RowProgress progress(out, true, absl::UnixEpoch(), "scored");
     progress.Print(100, absl::UnixEpoch() + absl::Seconds(2));
     progress.Print(200, absl::UnixEpoch() + absl::Seconds(4));
   }

@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <limits>
 
 #include "client/cli/io/file_error.h"
+#include "client/cli/io/png_writer.h"
 #include "client/cli/io/table_reader.h"
 #include "tests/client/cli/files.h"
 
@@ -69,6 +71,17 @@ TEST_F(Writer, CsvReadsBackBitForBit) {
   const std::vector<double> values = {1.0 / 3, 4.9e-324, -1.7976931348623157e308, 0.1 + 0.2};
   Write("t.csv", Format::kAuto, {{"x"}, {"y"}}, values);
   EXPECT_EQ((*OpenTable(folder_.Path("t.csv"), {}))->Read(5)->values, values);
+}
+
+TEST_F(Writer, WhatAFileHeldStaysUntilSomethingIsWritten) {
+  const std::string path = folder_.Write("t.csv", "before\n");
+  { auto unused = OpenPngWriter(path, {1, 1, 1}); }
+  EXPECT_EQ(folder_.Read("t.csv"), "before\n");
+  EXPECT_EQ(Write("t.csv", Format::kAuto, {{"x"}}, {1, 2}), "x\n1\n2\n");
+  { auto unused = OpenPngWriter(folder_.Path("new.png"), {1, 1, 1}); }
+  EXPECT_FALSE(std::filesystem::exists(folder_.Path("new.png")));
+  { auto unused = OpenPngWriter("/dev/null", {1, 1, 1}); }
+  EXPECT_TRUE(std::filesystem::exists("/dev/null"));
 }
 
 TEST_F(Writer, SaysWhereItCannotWrite) {

@@ -51,7 +51,11 @@ class Run {
     before_ = state_.seconds;
     session_.set_log_scale_penalty(options_.log_scale_penalty);
     state_.train = session_.Save();
-    if (state_.epoch == 0) MILLRACE_RETURN_IF_ERROR(ScoreStart());
+    if (state_.epoch == 0) {
+      MILLRACE_RETURN_IF_ERROR(ScoreStart());
+    } else {
+      told_.best_validation_nats = state_.best_validation_nats;
+    }
     while (!Ended()) {
       epoch_start_ = told_at_ = Seconds();
       absl::StatusOr<double> train_nats = Epoch();

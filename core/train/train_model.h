@@ -62,14 +62,14 @@ struct TrainProgress {
                                  // with noise in their bins
   double validation_nats = kUnknown;
   double best_validation_nats = kUnknown;
-  double rows_per_second = 0.0;  // since the epoch began
+  double rows_per_second = 0.0;  // of the epoch so far; of a fit to a density, of all of it
   absl::Duration elapsed;
   // Until the schedule ends; early stopping may come first. Infinite: not known yet.
   absl::Duration eta = absl::InfiniteDuration();
 };
 
-// Called on the training thread after every epoch, and about once a second in long ones, with the
-// figures of the last whole epoch, NaN before; must return soon.
+// Called on the training thread after every epoch, and about once a second in long ones of rows,
+// with the figures of the last whole epoch of this run, NaN before; must return soon.
 using ProgressCallback = std::function<void(const TrainProgress&)>;
 
 // Where to keep checkpoints and whether to go on from one.

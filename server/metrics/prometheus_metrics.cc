@@ -285,6 +285,7 @@ void PrometheusMetrics::ModelLoadFailed() { load_failures_.Increment(); }
 void PrometheusMetrics::TrainingsRunning(int count) { train_jobs_.Set(count); }
 
 void PrometheusMetrics::TrainingLoss(const std::string& model, double train, double validation) {
+  if (!std::isfinite(train) && !std::isfinite(validation)) return;  // not known yet
   const std::lock_guard lock(mutex_);
   auto [entry, is_new] = losses_.try_emplace(model);
   if (is_new) {

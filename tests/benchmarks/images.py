@@ -37,8 +37,8 @@ PAIRS = ((50000, 50001), (50005, 50003), (50016, 50018))  # images to walk betwe
 SHOWN = "50000:50008"  # images to move along an attribute and to complete
 
 # Options of `millrace train`, published bits per dimension, and what is wanted. Glow and RealNVP:
-# Grathwohl et al. 2019, table 2; MAF: Papamakarios et al. 2017. These trained on all 60,000 digits of
-# the file or on 50,000 of them, and tested on the 10,000 of another.
+# Grathwohl et al. 2019, table 2; MAF: Papamakarios et al. 2017. These trained on all 60,000 digits
+# of the file or on 50,000 of them, and tested on the 10,000 of another.
 MODELS = {
     "glow": ("--flow glow --levels 2 --layers 16 --hidden 128,128", 1.05, 1.25),
     "realnvp-image": ("--flow realnvp-image", 1.06, 1.25),
@@ -96,22 +96,27 @@ def thickness(images):
 
 
 def draw(server, path, name, known):
-    """The pictures of a model that was trained on the images `known`."""
-    size = ("--image", "28x28")
+    """The pictures of a model that was trained on the images `known`, each with a CSV of what the
+    tool tells of its images."""
+    def picture(title, command, *arguments):
+        drawn = OUT / f"{name}-{title}.png"
+        told = server.tool(command, name, *arguments, "--image", "28x28", "-o", drawn)
+        if told:
+            drawn.with_suffix(".csv").write_text(told)
+
     for temperature in TEMPERATURES:
-        server.tool("sample", name, "-n", 64, "--seed", 1, "--temperature", temperature, *size,
-                    "-o", OUT / f"{name}-samples-{temperature}.png")
+        picture(f"samples-{temperature}", "sample", "-n", 64, "--seed", 1,
+                "--temperature", temperature)
     for a, b in PAIRS:
-        server.tool("interpolate", name, path, "--rows", f"{a},{b}", "--steps", 12, *size,
-                    "-o", OUT / f"{name}-between-{a}-{b}.png")
+        picture(f"between-{a}-{b}", "interpolate", path, "--rows", f"{a},{b}", "--steps", 12)
     order, tenth = np.argsort(thickness(known)), len(known) // 10
     for kind, those in (("thin", order[:tenth]), ("thick", order[-tenth:])):
         np.save(OUT / f"{kind}.npy", known[those].reshape(-1, 28, 28))
     server.tool("attribute", name, "thickness", OUT / "thick.npy", "--without", OUT / "thin.npy")
-    server.tool("manipulate", name, path, "--rows", SHOWN, "--attribute", "thickness",
-                "--amount=-1,-0.5,0,0.5,1", *size, "-o", OUT / f"{name}-thickness.png")
-    server.tool("complete", name, path, "--rows", SHOWN, "--missing", "14:28,0:28", "--draws", 5,
-                "--seed", 1, "--timeout", "30m", *size, "-o", OUT / f"{name}-completed.png")
+    picture("thickness", "manipulate", path, "--rows", SHOWN, "--attribute", "thickness",
+            "--amount=-1,-0.5,0,0.5,1")
+    picture("completed", "complete", path, "--rows", SHOWN, "--missing", "14:28,0:28", "--draws", 5,
+            "--seed", 1, "--timeout", "30m")
 
 
 def score(models, of_bins, rows):

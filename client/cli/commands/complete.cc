@@ -127,13 +127,14 @@ absl::Status ShowRow(const Flags& flags, const client::Client& client, const Pla
                      TableWriter& picture, std::vector<double>& figures) {
   const auto number =
       static_cast<double>(flags.input.rows.begin + static_cast<std::int64_t>(options.first_row));
-  absl::Status status = Show(row.rows, *plan.picture, picture);
+  if (absl::Status status = Show(row.rows, *plan.picture, picture); !status.ok()) return status;
   for (const bool drawn : {false, true}) {
     if (drawn && flags.options.draws == 0) break;
     options.draws = drawn ? flags.options.draws : 0;
     const auto result = client.Complete(plan.model, row.rows, options, row.context);
     if (!result.ok()) return result.status();
-    status.Update(Show(result->rows, *plan.picture, picture));
+    if (absl::Status status = Show(result->rows, *plan.picture, picture); !status.ok())
+      return status;
     constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
     for (std::size_t i = 0; i < result->log_prob.size(); ++i) {
       figures.insert(figures.end(), {number, drawn ? i + 1.0 : 0.0, result->log_prob[i],
@@ -141,16 +142,13 @@ absl::Status ShowRow(const Flags& flags, const client::Client& client, const Pla
                                      drawn ? kNone : AsNumber(result->converged[i])});
     }
   }
-  return status;
-}
-
-client::Table RowOf(const client::Table& table, std::int64_t r) {
-  return {table.column_names, 1, table.cols, {table.row(r).begin(), table.row(r).end()}};
+  return absl::OkStatus();
 }
 
 // Row `r` with its condition: its own, or the one of all.
 client::RowsPiece RowOf(const client::RowsPiece& piece, std::int64_t r) {
-  return {RowOf(piece.rows, r), piece.context.rows > 1 ? RowOf(piece.context, r) : piece.context};
+  return {Slice(piece.rows, r, 1),
+          piece.context.rows > 1 ? Slice(piece.context, r, 1) : piece.context};
 }
 
 absl::Status ShowRows(const Flags& flags, const client::Client& client, const Plan& plan,
@@ -171,9 +169,9 @@ absl::Status ShowRows(const Flags& flags, const client::Client& client, const Pl
 absl::Status CompletePicture(const Flags& flags, const client::Client& client, const Plan& plan,
                              TableReader& reader) {
   const int images = 2 + flags.options.draws;
-  auto picture = flags.picture.Open(flags.output, *plan.picture, images);
+  auto picture = flags.picture.Open(flags.output, *plan.picture, 0, images);
   if (!picture.ok()) return picture.status();
-  const auto table = ReadForPicture(reader, flags.output, *plan.picture, images);
+  const auto table = flags.picture.Read(reader, flags.output, *plan.picture, images);
   if (!table.ok()) return table.status();
   const client::RowsPiece piece = TakeApart(plan, *table);
   if (!HasMissing(piece.rows))

@@ -119,7 +119,8 @@ absl::Status Run(const Flags& flags) {
     const auto chosen = flags.picture.ShapeFor(rows.cols, *model, (*reader)->image_shape());
     if (!chosen.ok()) return chosen.status();
     shape = *chosen;
-    auto opened = flags.picture.Open(flags.output, shape, flags.options.steps);
+    const int steps = flags.options.steps;
+    auto opened = flags.picture.Open(flags.output, shape, steps, steps);
     if (!opened.ok()) return opened.status();
     strip = *std::move(opened);
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // millrace manipulate
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -89,21 +90,25 @@ absl::Status MoveTable(const Flags& flags, const client::Client& client, const P
 absl::Status MovePicture(const Flags& flags, const client::Client& client, const Plan& plan,
                          TableReader& reader) {
   const int amounts = static_cast<int>(flags.options.amounts.size());
-  auto picture = flags.picture.Open(flags.output, *plan.picture, amounts);
+  auto picture = flags.picture.Open(flags.output, *plan.picture, 0, amounts);
   if (!picture.ok()) return picture.status();
-  const auto table = ReadForPicture(reader, flags.output, *plan.picture, amounts);
+  const auto table = flags.picture.Read(reader, flags.output, *plan.picture, amounts);
   if (!table.ok()) return table.status();
-  const auto result = Move(flags, client, plan, *table, reader, 0);
-  if (!result.ok()) return result.status();
-  absl::Status status = Show(result->rows, *plan.picture, **picture);
-  if (status.ok()) status = (*picture)->Close();
-  if (!status.ok()) return status;
-  std::vector<double> values;
-  for (std::int64_t r = 0; r < result->rows.rows; ++r)
-    values.insert(values.end(),
-                  {static_cast<double>(flags.input.rows.begin + r / amounts), AmountOf(flags, r),
-                   result->log_prob[static_cast<std::size_t>(r)]});
-  return Tell({{"row"}, {"amount"}, {"log_prob"}}, values);
+  const std::int64_t rows_at_once = std::max<std::int64_t>(1, kRowsPerPiece / amounts);
+  std::vector<double> figures;
+  for (std::int64_t first = 0; first < table->rows; first += rows_at_once) {
+    const client::Table piece = Slice(*table, first, std::min(rows_at_once, table->rows - first));
+    const auto result = Move(flags, client, plan, piece, reader, first);
+    if (!result.ok()) return result.status();
+    if (absl::Status status = Show(result->rows, *plan.picture, **picture); !status.ok())
+      return status;
+    for (std::int64_t r = 0; r < result->rows.rows; ++r)
+      figures.insert(figures.end(),
+                     {static_cast<double>(flags.input.rows.begin + first + r / amounts),
+                      AmountOf(flags, r), result->log_prob[static_cast<std::size_t>(r)]});
+  }
+  if (absl::Status status = (*picture)->Close(); !status.ok()) return status;
+  return Tell({{"row"}, {"amount"}, {"log_prob"}}, figures);
 }
 
 absl::Status Run(const Flags& flags) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/cli/commands/picture_flags.h"
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -65,22 +64,35 @@ absl::StatusOr<ImageShape> PictureFlags::ShapeFor(int cols, const v1::Model& mod
 
 absl::StatusOr<std::unique_ptr<TableWriter>> PictureFlags::Open(const OutputFlags& output,
                                                                 const ImageShape& images,
+                                                                std::int64_t count,
                                                                 int default_across) const {
-  return OpenPngWriter(output.path, images, across > 0 ? across : default_across);
+  const int columns = across > 0 ? across : default_across;
+  if (absl::Status status = CheckPicture(output.path, images, count, columns); !status.ok())
+    return status;
+  return OpenPngWriter(output.path, images, columns);
 }
 
-absl::StatusOr<client::Table> ReadForPicture(TableReader& reader, const OutputFlags& output,
-                                             const ImageShape& images, int images_per_row) {
+absl::StatusOr<client::Table> PictureFlags::Read(TableReader& reader, const OutputFlags& output,
+                                                 const ImageShape& images,
+                                                 int images_per_row) const {
+  const int columns = across > 0 ? across : images_per_row;
   client::Table all{reader.column_names(), 0, reader.cols(), {}};
-  const std::int64_t most = kMostNumbersOfPicture / images.cols() / images_per_row;
   while (true) {
-    const auto piece = reader.Read(std::min(kRowsPerPiece, most + 1));
+    const auto piece = reader.Read(kRowsPerPiece);
     if (!piece.ok()) return piece.status();
-    if (piece->rows == 0) return all;
+    if (piece->rows == 0) break;
     all.rows += piece->rows;
-    if (all.rows > most) return PictureTooLarge(output.path);
+    absl::Status status = CheckPicture(output.path, images, all.rows * images_per_row, columns);
+    if (!status.ok()) return status;
     all.values.insert(all.values.end(), piece->values.begin(), piece->values.end());
   }
+  if (all.rows == 0) return absl::InvalidArgumentError("the table has no rows to show");
+  return all;
+}
+
+client::Table Slice(const client::Table& table, std::int64_t begin, std::int64_t count) {
+  const auto first = table.values.begin() + begin * table.cols;
+  return {table.column_names, count, table.cols, {first, first + count * table.cols}};
 }
 
 absl::Status Show(const client::Table& rows, const ImageShape& images, TableWriter& picture) {

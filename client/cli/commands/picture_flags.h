@@ -35,17 +35,20 @@ struct PictureFlags {
   absl::StatusOr<ImageShape> ShapeFor(int cols, const v1::Model& model,
                                       const std::optional<ImageShape>& read = std::nullopt) const;
 
-  // Opens a picture of images of `images`; before anything is computed, so that a path that cannot
-  // be written is known at once.
+  // Opens a picture of `count` images of `images`, 0 where that is not known yet; before anything
+  // is computed, so that a path that cannot be written and a picture too large are known at once.
   absl::StatusOr<std::unique_ptr<TableWriter>> Open(const OutputFlags& output,
-                                                    const ImageShape& images,
+                                                    const ImageShape& images, std::int64_t count,
                                                     int default_across) const;
+
+  // All rows that are left, at least one, for a picture with so many images of each.
+  // RESOURCE_EXHAUSTED where they are too many.
+  absl::StatusOr<client::Table> Read(TableReader& reader, const OutputFlags& output,
+                                     const ImageShape& images, int images_per_row) const;
 };
 
-// All rows that are left, for a picture with so many images of `images` of each.
-// RESOURCE_EXHAUSTED where they are too many.
-absl::StatusOr<client::Table> ReadForPicture(TableReader& reader, const OutputFlags& output,
-                                             const ImageShape& images, int images_per_row);
+// Rows [begin, begin + count) of a table.
+client::Table Slice(const client::Table& table, std::int64_t begin, std::int64_t count);
 
 // Adds rows that a server sent to a picture of images of `images`. INTERNAL for rows of another
 // size.

@@ -13,6 +13,7 @@
 #include "client/cli/commands/command.h"
 #include "client/cli/commands/condition_flags.h"
 #include "client/cli/commands/picture_flags.h"
+#include "client/cli/io/png_writer.h"
 
 namespace millrace::cli {
 namespace {
@@ -63,6 +64,14 @@ int Across(const client::SampleOptions& options) {
   return static_cast<int>(std::min<std::uint64_t>(options.count, 1 << 20));
 }
 
+// How many there are, or more than a picture shows.
+std::int64_t Images(const client::SampleOptions& options) {
+  const std::uint64_t most = kMostNumbersOfPicture + 1;
+  const auto conditions =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(options.context.rows, 1));
+  return static_cast<std::int64_t>(std::min(std::min(options.count, most) * conditions, most));
+}
+
 absl::StatusOr<std::unique_ptr<TableWriter>> OpenOutput(const Flags& flags,
                                                         const client::Table& chunk) {
   std::vector<OutputColumn> columns;
@@ -77,7 +86,7 @@ absl::Status Draw(const Flags& flags, const client::Client& client, const client
                   const std::optional<ImageShape>& shape) {
   std::unique_ptr<TableWriter> writer;
   if (shape) {
-    auto opened = flags.picture.Open(flags.output, *shape, Across(options));
+    auto opened = flags.picture.Open(flags.output, *shape, Images(options), Across(options));
     if (!opened.ok()) return opened.status();
     writer = *std::move(opened);
   }

@@ -12,24 +12,27 @@
 namespace millrace::cli {
 
 absl::StatusOr<Output> Output::Open(const std::string& path) {
-  if (path == "-") return Output("standard output", stdout, false);
-  std::error_code unknown;
-  const bool is_new = !std::filesystem::exists(path, unknown) && !unknown;
+  if (path == "-") return Output("standard output", stdout);
+  std::error_code ignored;
+  const bool is_there = std::filesystem::exists(path, ignored);
   std::FILE* file = std::fopen(path.c_str(), "ab");
   if (file == nullptr) return SystemError(path, "cannot write", errno);
-  return Output(path, file, is_new);
+  if (is_there) return Output(path, file);
+  std::fclose(file);
+  std::filesystem::remove(path, ignored);
+  return Output(path, nullptr);
 }
 
 Output::~Output() {
-  if (file_ == nullptr || file_ == stdout) return;
-  std::fclose(file_);
-  std::error_code ignored;
-  if (is_new_ && !begun_) std::filesystem::remove(name_, ignored);
+  if (file_ != nullptr && file_ != stdout) std::fclose(file_);
 }
 
-// Drops what the file held.
 absl::Status Output::Begin() {
   if (std::exchange(begun_, true) || file_ == stdout) return absl::OkStatus();
+  if (file_ == nullptr) {
+    file_ = std::fopen(name_.c_str(), "wb");
+    return file_ == nullptr ? Error() : absl::OkStatus();
+  }
   // Devices and pipes hold nothing, and say EINVAL.
   if (ftruncate(fileno(file_), 0) != 0 && errno != EINVAL) return Error();
   return absl::OkStatus();

@@ -13,7 +13,7 @@
 namespace millrace::cli {
 
 // A file that is written, or standard output for "-". What a file held stays until the first Write
-// or Close; where neither comes, a file that was not there is gone again. Movable.
+// or Close, and a file that was not there is not until then. Movable.
 class Output {
  public:
   static absl::StatusOr<Output> Open(const std::string& path);
@@ -21,7 +21,6 @@ class Output {
   Output(Output&& other) noexcept
       : name_(std::move(other.name_)),
         file_(std::exchange(other.file_, nullptr)),
-        is_new_(other.is_new_),
         begun_(other.begun_) {}
   Output& operator=(Output&&) = delete;
   ~Output();
@@ -31,14 +30,12 @@ class Output {
   absl::Status Close();
 
  private:
-  Output(std::string name, std::FILE* file, bool is_new)
-      : name_(std::move(name)), file_(file), is_new_(is_new) {}
+  Output(std::string name, std::FILE* file) : name_(std::move(name)), file_(file) {}
   absl::Status Begin();
   absl::Status Error() const;
 
   std::string name_;
-  std::FILE* file_;
-  bool is_new_;
+  std::FILE* file_;  // null: is made by Begin
   bool begun_ = false;
 };
 

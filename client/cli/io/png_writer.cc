@@ -23,14 +23,27 @@ unsigned char ToByte(double value) {
   return static_cast<unsigned char>(std::lround(std::clamp(value, 0.0, 255.0)));
 }
 
+// Images side by side, and lines and pixels of a line of the picture.
+struct Layout {
+  std::int64_t across, height, width;
+};
+
+Layout LayOut(const ImageShape& shape, std::int64_t count, int columns) {
+  const auto square = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
+  const std::int64_t across = columns > 0 ? std::min<std::int64_t>(columns, count) : square;
+  const std::int64_t down = (count + across - 1) / across;
+  return {across, down * (shape.height + kGap) - kGap, across * (shape.width + kGap) - kGap};
+}
+
 class PngWriter : public TableWriter {
  public:
   PngWriter(std::string path, Output output, const ImageShape& shape, int columns)
       : path_(std::move(path)), output_(std::move(output)), shape_(shape), columns_(columns) {}
 
   absl::Status Write(std::span<const double> values) override {
-    if (std::ssize(pixels_) + std::ssize(values) > kMostNumbersOfPicture)
-      return PictureTooLarge(path_);
+    const std::int64_t count = (std::ssize(pixels_) + std::ssize(values)) / shape_.cols();
+    if (absl::Status status = CheckPicture(path_, shape_, count, columns_); !status.ok())
+      return status;
     for (const double value : values) pixels_.push_back(ToByte(value));
     return absl::OkStatus();
   }
@@ -38,13 +51,7 @@ class PngWriter : public TableWriter {
   absl::Status Close() override {
     const std::int64_t count = std::ssize(pixels_) / shape_.cols();
     if (count == 0) return FileError(path_, "there is no image to show");
-    const std::int64_t square =
-        static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(count))));
-    const std::int64_t across = columns_ > 0 ? std::min<std::int64_t>(columns_, count) : square;
-    const std::int64_t down = (count + across - 1) / across;
-    const std::int64_t width = across * (shape_.width + kGap) - kGap;
-    const std::int64_t height = down * (shape_.height + kGap) - kGap;
-    if (height > kMostNumbersOfPicture / shape_.channels / width) return PictureTooLarge(path_);
+    const auto [across, height, width] = LayOut(shape_, count, columns_);
     const auto bytes = EncodePng(
         Grid({static_cast<int>(height), static_cast<int>(width), shape_.channels}, count, across));
     if (!bytes.ok()) return FileError(path_, std::string(bytes.status().message()));
@@ -78,7 +85,14 @@ class PngWriter : public TableWriter {
 
 }  // namespace
 
-absl::Status PictureTooLarge(const std::string& path) {
+absl::Status CheckPicture(const std::string& path, const ImageShape& shape, std::int64_t count,
+                          int columns) {
+  if (count == 0) return absl::OkStatus();
+  if (count <= kMostNumbersOfPicture) {
+    const Layout layout = LayOut(shape, count, columns);
+    if (layout.height <= kMostNumbersOfPicture / shape.channels / layout.width)
+      return absl::OkStatus();
+  }
   return FileError(path,
                    absl::StrCat("a picture of more than ", kMostNumbersOfPicture,
                                 " numbers is too large; let it show fewer images"),

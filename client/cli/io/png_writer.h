@@ -13,11 +13,13 @@
 
 namespace millrace::cli {
 
-// The most numbers of a picture.
+// The most numbers of a picture, those between its images included.
 inline constexpr std::int64_t kMostNumbersOfPicture = 1 << 27;
 
-// RESOURCE_EXHAUSTED: a picture of more.
-absl::Status PictureTooLarge(const std::string& path);
+// RESOURCE_EXHAUSTED where a picture of `count` images of `shape`, `columns` side by side as below,
+// has more.
+absl::Status CheckPicture(const std::string& path, const ImageShape& shape, std::int64_t count,
+                          int columns);
 
 // A writer of one PNG that shows the rows it is given, each an image of `shape`, in a grid: row by
 // row from the top left, `columns` images side by side (0: about as many as stand one upon the

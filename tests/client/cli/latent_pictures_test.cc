@@ -145,6 +145,12 @@ TEST_F(LatentPictures, ArePlannedBeforeAnythingIsComputed) {
   const std::string wide = folder_.Write("w.idx", Idx({1, 1, 1 << 11}, std::string(1 << 11, '\1')));
   EXPECT_THAT(Message("complete digits " + wide + " --missing :,1:2 --draws 100000 -o " + Png()),
               HasSubstr("a picture of more than 134217728 numbers is too large"));
+  DescribeImages({1, 2, 1});
+  const std::string many = folder_.Write("m.idx", Idx({300, 1, 2}, std::string(600, '\1')));
+  EXPECT_THAT(
+      Message("complete digits " + many + " --missing :,1:2 --draws 100000 --across 1 -o " + Png()),
+      HasSubstr("too large"))
+      << "with the lines between the images: of themselves they have half as many numbers";
   EXPECT_TRUE(asked_.empty());
   EXPECT_FALSE(std::filesystem::exists(Png()));
 }
@@ -153,8 +159,11 @@ TEST_F(LatentPictures, AFailureLeavesTheOldPicture) {
   const std::string run = "complete digits " + Images() + " --missing :,1:2 -o " + Png();
   ASSERT_TRUE(Run(run).ok());
   const auto before = ReadPng(Png())->pixels;
-  server_.complete = [](auto&, const auto&, auto&) { return client::BadRow(0); };
-  EXPECT_THAT(Message(run + " --draws 2"), HasSubstr("i.idx, row 0: "));
+  server_.complete = [answer = server_.complete](auto& context, const auto& request,
+                                                 auto& response) {
+    return request.first_row() < 2 ? answer(context, request, response) : client::BadRow(0);
+  };
+  EXPECT_THAT(Message(run + " --draws 2"), HasSubstr("i.idx, row 2: "));
   EXPECT_EQ(ReadPng(Png())->pixels, before);
 }
 

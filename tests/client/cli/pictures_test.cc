@@ -67,6 +67,21 @@ TEST_F(ImageCommands, SampleShowsAGrid) {
   EXPECT_EQ(ReadPng(Png())->shape, (ImageShape{4, 7, 1}));
 }
 
+TEST_F(ImageCommands, APictureTooLargeIsKnownAtOnce) {
+  Serve(1);
+  server_.sample = [](auto&, const auto&, auto&) {
+    ADD_FAILURE() << "drawn for nothing";
+    return grpc::Status::OK;
+  };
+  const std::string given = "sample digits --given label=0 --given label=1 --image 2x2 -o " + Png();
+  for (const std::string count : {"6000000", "18446744073709551615"})
+    EXPECT_THAT(Message(given + " -n " + count), HasSubstr("p.png: a picture of more than "));
+  EXPECT_THAT(
+      Message("sample digits --given label=0 -n 3 --image 2x2 -o " + folder_.Path("no/p.png")),
+      HasSubstr("no/p.png: cannot write"));
+  EXPECT_FALSE(std::filesystem::exists(Png()));
+}
+
 TEST_F(ImageCommands, SampleShowsEachConditionInALine) {
   Serve(1);
   const std::string given = "sample digits --given label=0 --given label=1 --image 2x2 -o " + Png();

@@ -37,6 +37,15 @@ TEST(ProgressPrinter, PrintsLinesASecondApart) {
   EXPECT_THAT(text, HasSubstr("1:15 elapsed, 1:00:05 left"));
 }
 
+TEST(ProgressPrinter, SaysNothingOfWhatIsNotKnownYet) {
+  v1::TrainResponse event = Progress(0);
+  event.mutable_progress()->set_validation_nats(std::nan(""));
+  event.mutable_progress()->clear_remaining();
+  EXPECT_EQ(ProgressLine(event.progress()), "epoch 0  1:15 elapsed");
+  event.mutable_progress()->set_rows_per_second(250.4);
+  EXPECT_EQ(ProgressLine(event.progress()), "epoch 0  250 rows/s  1:15 elapsed");
+}
+
 TEST(ProgressPrinter, WritesOverItsLineOnATerminal) {
   std::ostringstream out;
   ProgressPrinter printer(out, true);

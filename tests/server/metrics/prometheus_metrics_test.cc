@@ -112,6 +112,9 @@ TEST(PrometheusMetrics, ALossIsNeverNan) {
                        std::numeric_limits<double>::infinity());
   EXPECT_TRUE(Has(Text(metrics), "millrace_train_loss{model=\"moons\",split=\"train\"} 1.5"));
   EXPECT_TRUE(Has(Text(metrics), "millrace_train_loss{model=\"moons\",split=\"validation\"} 2.5"));
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+  metrics.TrainingLoss("new", kUnknown, kUnknown);
+  EXPECT_FALSE(Has(Text(metrics), "model=\"new\"")) << "nor 0 before an epoch has ended";
 }
 
 TEST(ProcessMetrics, ReadsThisProcess) {

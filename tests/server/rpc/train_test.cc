@@ -108,6 +108,7 @@ TEST(Train, ReportsAtLeastOncePerSecondUntilItIsCancelled) {
     EXPECT_LT(steady_clock::now() - last, milliseconds(1500));
     last = steady_clock::now();
     EXPECT_GE(event.progress().epoch(), epoch);
+    EXPECT_EQ(event.progress().has_remaining(), event.progress().step() > 0);
     epoch = event.progress().epoch();
   }
   EXPECT_GT(epoch, 0U);

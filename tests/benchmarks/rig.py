@@ -181,14 +181,15 @@ def describe_flow(model):
     if "chain" in flow:
         return f"chain of {len(flow['chain']['layers'])}"
     stack = flow["stack"]
-    text = f"{stack['architecture'].removeprefix('ARCHITECTURE_').lower()} {stack['layers']}"
+    levels = f"{stack['levels']} levels × " if stack.get("levels") else ""
+    text = f"{stack['architecture'].removeprefix('ARCHITECTURE_').lower()} {levels}{stack['layers']}"
     sizes = stack.get("hidden_sizes")
     if not sizes:
         return text
     hidden = f"{len(sizes)}×{sizes[0]}" if len(set(sizes)) == 1 else "×".join(map(str, sizes))
     kind = "residual " if stack.get("residual") else ""
-    activation, mixing = (stack[field].split("_")[-1].lower() for field in ("activation", "mixing"))
-    return f"{text} × {hidden} {kind}{activation}, {mixing}"
+    chosen = (stack[field].split("_")[-1].lower() for field in ("activation", "mixing"))
+    return f"{text} × {hidden} {kind}{', '.join(word for word in chosen if word != 'unspecified')}"
 
 
 def mean_and_error(values):

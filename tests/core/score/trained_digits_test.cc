@@ -51,7 +51,7 @@ TEST(TrainedDigitsTest, ComeBackFromLatentSpace) {
   ASSERT_TRUE(model.ok()) << model.status();
   const TrainingReport& report = model->report;
   const double bits = (report.log_unit - report.held_out.mean) / kPixels / std::log(2.0);
-  EXPECT_LT(bits, 3.0) << "bits per pixel: hardly trained";
+  EXPECT_LT(bits, 1.8) << "bits per pixel: hardly trained; 1.48 elsewhere";
   ExpectReturn(*model, *backend, images.view().Slice(0, kOthers));
   ExpectReturn(*model, *backend, images.view().Slice(kFitted, kOthers));
 }
